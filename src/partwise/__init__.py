@@ -1,0 +1,76 @@
+"""Train one model per partition of a table, combine them, and prove what that gained or cost.
+
+The public names are loaded when they are first used: importing partwise loads neither Ray nor MLflow.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from partwise.combiners import Mean, Median, Soft, Vote, Weighted
+    from partwise.encoders import NumericEncoder, TableEncoder
+    from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
+    from partwise.errors import InputError, MemberFitError, PartwiseError
+    from partwise.executors import InlineExecutor
+    from partwise.executors.ray_tasks import RayExecutor
+    from partwise.partitioners import Grouped, Ordered, Shuffled, Stratified
+    from partwise.records import Member, MemberFailure
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Grouped": "partitioners",
+    "InlineExecutor": "executors",
+    "InputError": "errors",
+    "Mean": "combiners",
+    "Median": "combiners",
+    "Member": "records",
+    "MemberFailure": "records",
+    "MemberFitError": "errors",
+    "NumericEncoder": "encoders",
+    "Ordered": "partitioners",
+    "PartitionedClassifier": "ensemble",
+    "PartitionedRegressor": "ensemble",
+    "PartwiseError": "errors",
+    "RayExecutor": "executors.ray_tasks",
+    "Shuffled": "partitioners",
+    "Soft": "combiners",
+    "Stratified": "partitioners",
+    "TableEncoder": "encoders",
+    "Vote": "combiners",
+    "Weighted": "combiners",
+}
+
+__all__ = [
+    "Grouped",
+    "InlineExecutor",
+    "InputError",
+    "Mean",
+    "Median",
+    "Member",
+    "MemberFailure",
+    "MemberFitError",
+    "NumericEncoder",
+    "Ordered",
+    "PartitionedClassifier",
+    "PartitionedRegressor",
+    "PartwiseError",
+    "RayExecutor",
+    "Shuffled",
+    "Soft",
+    "Stratified",
+    "TableEncoder",
+    "Vote",
+    "Weighted",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'partwise' has no attribute {name!r}")
+    return getattr(import_module(f"partwise.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

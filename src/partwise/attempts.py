@@ -1,0 +1,55 @@
+"""One attempt at a task, in whatever process: its value or its failure, with where and when it ran."""
+
+import os
+import socket
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from partwise.records import FailureReason, Task, TaskFailure, TaskOutcome
+
+__all__ = ["attempt", "failure_of", "run_in_process"]
+
+
+def failure_of(error: BaseException, reason: FailureReason = "error") -> TaskFailure:
+    """Return the record of an exception, as text and as itself."""
+    return TaskFailure(
+        reason=reason,
+        error_type=type(error).__name__,
+        message=str(error),
+        traceback="".join(traceback.format_exception(error)),
+        exception=error,
+    )
+
+
+def attempt(work: Callable[[Any, Any], Any], shared: Any, task: Task, node: str) -> TaskOutcome:
+    """Call ``work(shared, task.payload)``; an error becomes part of the outcome."""
+    started = time.time()
+    value, failure = None, None
+    try:
+        value = work(shared, task.payload)
+    except Exception as error:  # noqa: BLE001 - failure is a value that the caller sees
+        failure = failure_of(error)
+    return TaskOutcome(
+        id=task.id,
+        rows=task.rows,
+        value=value,
+        failure=failure,
+        started=started,
+        finished=time.time(),
+        node=node,
+        process=os.getpid(),
+    )
+
+
+def run_in_process(
+    work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Task], cpus: int
+) -> Iterator[TaskOutcome]:
+    """Attempt each task in this process, in order, on so many threads."""
+    for task in tasks:
+        with threadpool_limits(cpus):
+            outcome = attempt(work, shared, task, socket.gethostname())
+        yield outcome

@@ -1,0 +1,114 @@
+"""A comparison for the terminal."""
+
+from collections.abc import Iterator
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from partwise.comparison.records import Comparison
+from partwise.comparison.verdict import SCOPE, seconds
+
+__all__ = ["comparison_table"]
+
+_ABSENT = "not defined"
+_NOTHING = ""
+_KIB = 1024
+_THOUSAND = 1000
+
+Row = tuple[str, str, str, str]
+
+
+def comparison_table(comparison: Comparison) -> Group:
+    """Return both models side by side, section by section, with the verdict below; it fits 80 columns."""
+    table = Table(title=_title(comparison), title_justify="left", title_style="bold", padding=(0, 1))
+    table.add_column("", no_wrap=True)
+    for name in ("one model", "ensemble", "difference"):
+        table.add_column(name, justify="right", overflow="fold")
+    for section in (_scores, _times, _resources):
+        for row in section(comparison):
+            table.add_row(*row)
+        table.add_section()
+    below = [Text(comparison.verdict, style="bold"), Text(SCOPE, style="dim"), *_places(comparison)]
+    below += [Text(f"Note: {note}") for note in comparison.notes]
+    return Group(table, *below)
+
+
+def _title(comparison: Comparison) -> str:
+    return (
+        f"{comparison.learner}: {comparison.n_train:,} training rows, {comparison.n_test:,} test rows, "
+        f"{comparison.partitions} partitions ({comparison.partitioner}, {comparison.combine})"
+    )
+
+
+def _scores(comparison: Comparison) -> Iterator[Row]:
+    single, ensemble = comparison.single.scores, comparison.ensemble.scores
+    for name in dict.fromkeys([comparison.metric, *single, *ensemble]):
+        ours, theirs = ensemble.get(name), single.get(name)
+        change = _NOTHING if ours is None or theirs is None else _signed(ours - theirs)
+        label = f"{name} *" if name == comparison.metric else name
+        yield label, _score(theirs), _score(ours), change
+    difference = comparison.difference
+    if difference is not None and difference.low is not None and difference.high is not None:
+        span = f"{_signed(difference.low)} to {_signed(difference.high)}"
+        yield f"* {difference.level * 100:g} % interval", _NOTHING, _NOTHING, span
+    if difference is not None and difference.p_value is not None:
+        yield "* p-value", _NOTHING, _NOTHING, f"{difference.p_value:.3g}"
+
+
+def _times(comparison: Comparison) -> Iterator[Row]:
+    single, ensemble = comparison.single, comparison.ensemble
+    yield _timed("encoding", single.encode_seconds, ensemble.encode_seconds)
+    yield _timed("partitioning", None, ensemble.partition_seconds)
+    yield _timed("fitting members", None, ensemble.members_seconds)
+    yield _timed("combining", None, ensemble.combine_seconds)
+    if ensemble.evidence_seconds is not None:
+        yield _timed("evidence", None, ensemble.evidence_seconds)
+    yield _timed("fit, in total", single.fit_seconds, ensemble.fit_seconds)
+    yield _timed("predict", single.predict_seconds, ensemble.predict_seconds)
+    yield _timed("start-up, apart", None, comparison.startup_seconds)
+
+
+def _resources(comparison: Comparison) -> Iterator[Row]:
+    single, ensemble = comparison.single, comparison.ensemble
+    yield _timed("CPU time of the fit", single.cpu_seconds, ensemble.cpu_seconds)
+    memory = (_memory(single.peak_memory_bytes), _memory(ensemble.peak_memory_bytes))
+    yield "peak memory, largest process", *memory, _ratio(single.peak_memory_bytes, ensemble.peak_memory_bytes)
+    failed = f" ({ensemble.n_failed} failed)" if ensemble.n_failed else ""
+    yield "models", "1", f"{ensemble.n_members}{failed}", _NOTHING
+    if comparison.efficiency is not None:
+        yield "workers' time spent fitting", _NOTHING, f"{comparison.efficiency * 100:.0f} %", _NOTHING
+
+
+def _timed(label: str, theirs: float | None, ours: float) -> Row:
+    return label, _NOTHING if theirs is None else seconds(theirs), seconds(ours), _ratio(theirs, ours)
+
+
+def _ratio(theirs: float | None, ours: float | None) -> str:
+    return f"{ours / theirs:.2f} times" if theirs and ours else _NOTHING
+
+
+def _signed(value: float) -> str:
+    if round(value, 6) == 0:
+        return "0"
+    return f"{value:+,.0f}" if abs(value) >= _THOUSAND else f"{value:+.3g}"
+
+
+def _score(value: float | None) -> str:
+    if value is None:
+        return _ABSENT
+    return f"{value:,.0f}" if abs(value) >= _THOUSAND else f"{value:.4f}" if abs(value) < 1 else f"{value:.4g}"
+
+
+def _memory(size: int | None) -> str:
+    if size is None:
+        return "not measured"
+    return f"{size / _KIB**3:,.1f} GiB" if size >= _KIB**3 else f"{size / _KIB**2:,.0f} MiB"
+
+
+def _places(comparison: Comparison) -> Iterator[Text]:
+    ensemble = comparison.ensemble
+    nodes = "1 node" if ensemble.n_nodes == 1 else f"{ensemble.n_nodes} nodes"
+    workers = "1 worker" if ensemble.n_workers == 1 else f"{ensemble.n_workers} workers"
+    yield Text(f"One model: {comparison.single.where}.")
+    yield Text(f"Ensemble: {ensemble.where}; {workers} on {nodes}; {ensemble.exactness}.")

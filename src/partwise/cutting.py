@@ -1,0 +1,128 @@
+"""Cut a table in memory: row keys and statistics, from them an Assignment, from it the Partitions."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from partwise.errors import InputError
+from partwise.protocols import Partitioner
+from partwise.records import Partitions, RowKeys, TableStatistics
+
+__all__ = ["cut", "rank_within", "row_keys", "table_statistics"]
+
+
+def rank_within(stratum: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return for each row how many earlier rows have its class."""
+    order = np.argsort(stratum, kind="stable")
+    counts = np.bincount(stratum)
+    starts = np.repeat(np.cumsum(counts) - counts, counts)
+    ranks = np.empty(len(stratum), dtype=np.int64)
+    ranks[order] = np.arange(len(stratum)) - starts
+    return ranks
+
+
+def row_keys(
+    n_rows: int,
+    *,
+    stratum: NDArray[np.int64] | None = None,
+    groups: Any = None,
+    time: Any = None,
+) -> RowKeys:
+    """Return the keys of all rows of a table in memory.
+
+    Raises
+    ------
+    InputError
+        If groups or times have another length, or missing values.
+    """
+    return RowKeys(
+        positions=np.arange(n_rows, dtype=np.int64),
+        stratum=stratum,
+        rank=None if stratum is None else rank_within(stratum),
+        group=None if groups is None else _group_keys(_column("groups", groups, n_rows)),
+        time=None if time is None else _times(_column("time", time, n_rows)),
+    )
+
+
+def _column(name: str, values: Any, n_rows: int) -> "pd.Series[Any]":
+    column = pd.Series(np.asarray(values)) if not isinstance(values, pd.Series) else values.reset_index(drop=True)
+    if len(column) != n_rows:
+        raise InputError(f"{name} has {len(column):,} values for {n_rows:,} rows. Give one for each row.")
+    missing = int(column.isna().sum())
+    if missing:
+        raise InputError(f"{name} has {missing:,} missing values. Drop those rows, or fill them in.")
+    return column
+
+
+def _group_keys(column: "pd.Series[Any]") -> NDArray[Any]:
+    """Return sortable keys: numbers as they are, everything else as text."""
+    if pd.api.types.is_numeric_dtype(column):
+        return column.to_numpy()
+    return column.astype(str).to_numpy(dtype=np.str_)
+
+
+def _times(column: "pd.Series[Any]") -> NDArray[Any]:
+    if pd.api.types.is_numeric_dtype(column):
+        return column.to_numpy()
+    try:
+        return pd.to_datetime(column, utc=True).to_numpy(dtype="datetime64[ns]").astype(np.int64)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"time is neither numbers nor dates: {error}. Give numbers, dates, or text such as 2026-01-31T12:00."
+        ) from error
+
+
+def table_statistics(keys: RowKeys) -> TableStatistics:
+    """Return the counts of a table whose keys are all in memory."""
+    groups, group_counts = (None, None) if keys.group is None else np.unique(keys.group, return_counts=True)
+    return TableStatistics(
+        n_rows=len(keys.positions),
+        stratum_counts=None if keys.stratum is None else np.bincount(keys.stratum).astype(np.int64),
+        groups=groups,
+        group_counts=group_counts,
+    )
+
+
+_NEEDED: dict[str, tuple[str, Callable[[RowKeys], Any]]] = {
+    "stratum": ("classes; for regression take 'shuffled'", lambda keys: keys.stratum),
+    "group": ("groups; give them as groups=… (--group COLUMN)", lambda keys: keys.group),
+    "time": ("times; give them as time=… (--time COLUMN)", lambda keys: keys.time),
+}
+
+
+def cut(partitioner: Partitioner, keys: RowKeys, n_partitions: int, seed: int) -> Partitions:
+    """Return the partitions of a table in memory.
+
+    Raises
+    ------
+    InputError
+        If the number of partitions is not in 1..rows, the partitioner lacks what it needs, or a partition would be
+        empty.
+    """
+    n_rows = len(keys.positions)
+    if not 1 <= n_partitions <= n_rows:
+        raise InputError(
+            f"n_partitions={n_partitions} for {n_rows:,} training rows (n_samples = {n_rows}). "
+            f"Valid: 1 to {n_rows:,}; a member should see some thousand rows."
+        )
+    for need in sorted(partitioner.needs):
+        what, value = _NEEDED[need]
+        if value(keys) is None:
+            raise InputError(f"partitioner={partitioner.name!r} needs {what}.")
+    assignment = partitioner.fit(table_statistics(keys), keys, n_partitions, seed)
+    parts = assignment.parts(keys)
+    rows = tuple(np.flatnonzero((parts == partition).any(axis=1)) for partition in range(n_partitions))
+    empty = [partition for partition, members in enumerate(rows) if len(members) == 0]
+    if empty:
+        raise InputError(
+            f"partitioner={partitioner.name!r} leaves {len(empty)} of {n_partitions} partitions without rows. "
+            f"Ask for at most {n_partitions - len(empty)}."
+        )
+    counts = None
+    if keys.stratum is not None:
+        n_classes = int(keys.stratum.max()) + 1
+        counts = np.stack([np.bincount(keys.stratum[members], minlength=n_classes) for members in rows])
+    return Partitions(method=partitioner.name, rows=rows, class_counts=counts)

@@ -1,0 +1,46 @@
+"""A digest of what a model learned: equal for equal models, whatever process made them."""
+
+import pickle
+from typing import Any
+
+import numpy as np
+from joblib.hashing import NumpyHasher
+
+__all__ = ["content_digest"]
+
+_TIMINGS = ("fit_time", "score_time", "refit_time_")
+
+
+class _ContentHasher(NumpyHasher):
+    """joblib's hasher of values, without padding bytes and without timings.
+
+    Tree nodes are structured arrays whose padding is whatever memory held before; search estimators keep how long
+    they took. Neither was learned.
+    """
+
+    def save(self, obj: Any) -> None:
+        if isinstance(obj, np.ndarray) and obj.dtype.names is not None:
+            obj = {name: np.ascontiguousarray(obj[name]) for name in obj.dtype.names}
+        elif type(obj) is dict and any(isinstance(key, str) and _is_timing(key) for key in obj):
+            obj = {key: value for key, value in obj.items() if not (isinstance(key, str) and _is_timing(key))}
+        super().save(obj)
+
+
+def _is_timing(key: str) -> bool:
+    return any(timing in key for timing in _TIMINGS)
+
+
+def content_digest(model: Any) -> str:
+    """Return 40 hexadecimal digits that depend on the model's values alone.
+
+    The model should have been through pickle once, so that memory layout is the same wherever it was fitted.
+    """
+    hasher = _ContentHasher(hash_name="sha1")
+    try:
+        digest = hasher.hash(model)
+    except pickle.PicklingError:
+        # Classes that only live in the user's script: pickled by value, their bytes are the best there is.
+        import cloudpickle  # noqa: PLC0415 - rarely needed
+
+        return content_digest(cloudpickle.dumps(model))
+    return str(digest)

@@ -1,0 +1,66 @@
+"""Match the columns of a table by name, and refuse infinite values: the same for every encoder."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from partwise.errors import InputError
+
+__all__ = ["column_names", "matched", "refuse_infinite"]
+
+
+def column_names(table: pd.DataFrame) -> list[str]:
+    """Return the names of the columns as text.
+
+    Raises
+    ------
+    InputError
+        When this is no DataFrame, or two columns have one name.
+    """
+    if not isinstance(table, pd.DataFrame):
+        raise InputError(f"An encoder reads a pandas DataFrame, not {type(table).__name__}. Convert it first.")
+    names = [str(name) for name in table.columns]
+    duplicates = sorted(name for name, count in Counter(names).items() if count > 1)
+    if duplicates:
+        raise InputError(
+            f"{len(duplicates)} column names occur more than once: {_quoted(duplicates)}. "
+            "Columns are matched by name (as text): rename or drop the repeated ones."
+        )
+    return names
+
+
+def matched(table: pd.DataFrame, names: Sequence[str]) -> list["pd.Series[Any]"]:
+    """Return the columns with these names, in this order; others are ignored.
+
+    Raises
+    ------
+    InputError
+        When columns are missing; the message lists them all.
+    """
+    places = {name: place for place, name in enumerate(column_names(table))}
+    missing = [name for name in names if name not in places]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(names)} columns are missing: {_quoted(missing)}. "
+            f"The table has: {_quoted(list(places))}. Give the columns that the encoder was fitted on."
+        )
+    return [table.iloc[:, places[name]] for name in names]
+
+
+def refuse_infinite(values: NDArray[np.floating[Any]], name: str) -> None:
+    """Raise InputError when the values of this column are infinite, or too large for 32-bit floats."""
+    count = int(np.count_nonzero(np.abs(values) > np.finfo(np.float32).max))
+    if count:
+        raise InputError(
+            f"Column {name!r} has {count:,} infinite values (or beyond ±3.4e38, the range of 32-bit floats). "
+            "Valid: finite numbers and missing values. Replace them, or mark them as missing."
+        )
+
+
+def _quoted(names: Sequence[str], limit: int = 20) -> str:
+    shown = ", ".join(repr(name) for name in names[:limit])
+    return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown

@@ -1,0 +1,80 @@
+"""Tables that are numbers already."""
+
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from partwise.encoders.columns import column_names, matched, refuse_infinite
+from partwise.errors import InputError
+
+__all__ = ["NumericEncoder"]
+
+
+class NumericEncoder(BaseEstimator):
+    """Pass numeric and boolean columns through as they are, matched by name; missing values become NaN.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"a": [1, 2], "b": [True, False]})
+    >>> NumericEncoder().fit(table).transform(table[["b", "a"]])
+    array([[1., 1.],
+           [2., 0.]], dtype=float32)
+    """
+
+    def fit(self, table: pd.DataFrame, y: Any = None) -> Self:  # noqa: ARG002 - scikit-learn's pipelines pass a target
+        """Learn the names of the columns; ``y`` is ignored.
+
+        Raises
+        ------
+        InputError
+            When columns are not numeric, or names repeat.
+        """
+        self.columns_ = column_names(table)
+        _refuse_others(matched(table, self.columns_))
+        self.n_features_in_ = len(self.columns_)
+        return self
+
+    def transform(self, table: pd.DataFrame) -> NDArray[np.float32]:
+        """Return the values, shape (rows, columns).
+
+        Raises
+        ------
+        InputError
+            When columns are missing, not numeric, or hold infinite values.
+        """
+        check_is_fitted(self, "columns_")
+        columns = matched(table, self.columns_)
+        _refuse_others(columns)
+        matrix = np.empty((len(table), len(columns)), dtype=np.float32)
+        for place, column in enumerate(columns):
+            values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+            refuse_infinite(values, self.columns_[place])
+            matrix[:, place] = values
+        return matrix
+
+    def feature_names_out(self) -> list[str]:
+        """Return the names of the features, which are those of the columns."""
+        check_is_fitted(self, "columns_")
+        return list(self.columns_)
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:  # noqa: ARG002 - their signature
+        """Return the names of the features as scikit-learn wants them; ``input_features`` is ignored."""
+        return np.array(self.feature_names_out(), dtype=object)
+
+
+def _refuse_others(columns: list["pd.Series[Any]"]) -> None:
+    others = [f"{column.name!r} ({column.dtype})" for column in columns if not _is_numeric(column.dtype)]
+    if others:
+        raise InputError(
+            f"{len(others)} columns are not numeric: {', '.join(others)}. Valid: numeric and boolean types. "
+            "Let partwise encode the table (leave out --no-encode), or drop these columns."
+        )
+
+
+def _is_numeric(dtype: Any) -> bool:
+    return bool(pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype))

@@ -1,0 +1,488 @@
+"""The estimators: one model per partition, combined into one predictor."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from partwise.combiners import make_combiner
+from partwise.cutting import cut, row_keys
+from partwise.digests import content_digest
+from partwise.encoders import make_encoder
+from partwise.errors import InputError, MemberFitError
+from partwise.executors import make_executor
+from partwise.fitting import FitJob, FittedContext, Part, fit_members
+from partwise.partitioners import make_partitioner
+from partwise.pool import MemberPool
+from partwise.prediction import predict_outputs, take_rows
+from partwise.progress import member_progress
+from partwise.protocols import Combiner, Encoder, Executor, Partitioner, Predictor
+from partwise.records import Evidence, Member, MemberFailure, Partitions
+from partwise.resources import Stopwatch
+from partwise.validation import check_estimator, class_target, read_features, read_weights, value_target
+
+__all__ = ["PartitionedClassifier", "PartitionedRegressor"]
+
+
+class _PartitionedEstimator(BaseEstimator):
+    """What classification and regression share: settings, the steps of a fit, and outputs.
+
+    A subclass says what its task is, which learner it takes by default, and how it reads a target.
+    """
+
+    _task: str
+
+    def __init__(  # noqa: PLR0913 - scikit-learn: every setting is a constructor parameter
+        self,
+        estimator: Any,
+        *,
+        n_partitions: int,
+        partitioner: str | Partitioner,
+        combine: str | Combiner,
+        encoder: str | Encoder | None,
+        executor: str | Executor,
+        cpus_per_member: int,
+        out_of_partition: bool,
+        random_state: Any,
+        verbose: int,
+    ) -> None:
+        self.estimator = estimator
+        self.n_partitions = n_partitions
+        self.partitioner = partitioner
+        self.combine = combine
+        self.encoder = encoder
+        self.executor = executor
+        self.cpus_per_member = cpus_per_member
+        self.out_of_partition = out_of_partition
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _template(self) -> Any:
+        raise NotImplementedError
+
+    def _targets(self, y: Any) -> tuple[NDArray[Any] | None, NDArray[Any]]:
+        """Return the class labels (None in regression) and the class codes or values of the rows."""
+        raise NotImplementedError
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None, time: Any = None) -> Self:
+        """Fit one member per partition and combine them.
+
+        Parameters
+        ----------
+        X
+            Features, (rows, features): an array, a sparse matrix, or a DataFrame of pandas, polars or Arrow.
+        y
+            Target, (rows,). In regression (rows, targets) where the learner takes several.
+        sample_weight
+            Weight of each row, zero or more. A partition whose rows all have weight zero gives no member; it is
+            listed in ``failures_``.
+        groups
+            Group of each row, for ``partitioner="grouped"``.
+        time
+            Time of each row, for ``partitioner="ordered"``.
+
+        Returns
+        -------
+        The fitted estimator.
+
+        Raises
+        ------
+        InputError
+            If something that was given is wrong.
+        MemberFitError
+            If a member could not be fitted.
+        """
+        template = self._template()
+        check_estimator(template, self._task)
+        partitioner, combiner = make_partitioner(self.partitioner), make_combiner(self.combine, self._task)
+        self._check_numbers()
+        if y is None:
+            raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+        features = read_features(self, X, template, reset=True)
+        labels, targets = self._targets(y)
+        check_consistent_length(features, targets)
+        weights = read_weights(sample_weight, features, template)
+        seed = _seed(self.random_state)
+
+        clock = Stopwatch()
+        with clock("encode"):
+            self.encoder_ = None if self.encoder is None else clone(make_encoder(self.encoder)).fit(_frame(features))
+            matrix = features if self.encoder_ is None else self.encoder_.transform(_frame(features))
+        with clock("partition"):
+            keys = row_keys(len(targets), stratum=None if labels is None else targets, groups=groups, time=time)
+            self.partitions_ = cut(partitioner, keys, self.n_partitions, seed)
+        executor = make_executor(self.executor, self.cpus_per_member)
+        with clock("members"):
+            job = FitJob(template=template, seed=seed, cpus=self.cpus_per_member, labels=labels)
+            self._fit_members(job, matrix, targets, weights, executor)
+        with clock("combine"):
+            pool = MemberPool.of(tuple(self.members_), None if labels is None else len(labels))
+            context = FittedContext(pool, matrix, targets, self.partitions_, executor)
+            self.predictor_ = combiner.fit(context)
+        with clock("evidence"):
+            if self.out_of_partition:
+                self._keep_evidence(context.evidence(self.predictor_), targets)
+        self.timings_ = clock.seconds
+        return self
+
+    def _check_numbers(self) -> None:
+        for name in ("n_partitions", "cpus_per_member"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+                raise InputError(f"{name}={value!r} is wrong. Valid: a whole number, 1 or more.")
+
+    def _fit_members(
+        self, job: FitJob, X: Any, y: NDArray[Any], weights: NDArray[np.float64] | None, executor: Executor
+    ) -> None:
+        rows = self.partitions_.rows
+
+        def part(partition: int) -> Part:
+            chosen = rows[partition]
+            return Part(partition, take_rows(X, chosen), y[chosen], None if weights is None else weights[chosen])
+
+        with member_progress(self.partitions_.sizes, shown=self.verbose > 0) as observe:
+            self.members_, self.failures_ = fit_members(job, part, self.partitions_, executor, observe)
+        broken = [failure for failure in self.failures_ if failure.reason != "zero_weight"]
+        if broken:
+            raise MemberFitError(broken)
+
+    def _keep_evidence(self, evidence: Evidence, targets: NDArray[Any]) -> None:
+        self.out_of_partition_outputs_ = evidence.outputs
+        self.out_of_partition_predictions_ = self._decide(evidence.outputs)
+        self.out_of_partition_score_ = self._score(targets, evidence.outputs)
+        self.out_of_partition_member_scores_ = evidence.member_scores
+
+    def _decide(self, outputs: NDArray[np.float64]) -> NDArray[Any]:
+        raise NotImplementedError
+
+    def _score(self, targets: NDArray[Any], outputs: NDArray[np.float64]) -> float:
+        raise NotImplementedError
+
+    def _outputs(self, X: Any) -> NDArray[np.float64]:
+        check_is_fitted(self, "predictor_")
+        features = read_features(self, X, self._template(), reset=False)
+        matrix = features if self.encoder_ is None else self.encoder_.transform(_frame(features))
+        return predict_outputs(self.predictor_, matrix, make_executor(self.executor, self.cpus_per_member))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the predicted class labels or values of the rows.
+
+        Long predictions run in parallel on the executor, in blocks of rows.
+        """
+        return self._decide(self._outputs(X))
+
+    @classmethod
+    def _of_members(cls, members: list[Member], n_classes: int | None, combine: str | Combiner) -> Self:
+        model = cls(n_partitions=len(members), combine=combine)  # type: ignore[call-arg] # defaults of the subclass
+        combiner = make_combiner(combine, cls._task)
+        pool = MemberPool.of(tuple(members), n_classes)
+        model.members_, model.failures_, model.encoder_ = list(pool.members), [], None
+        model.predictor_ = combiner.fit(_NoRows(pool))
+        widths = {getattr(member.estimator, "n_features_in_", None) for member in members}
+        if len(widths) > 1:
+            raise InputError(f"The models were fitted on different numbers of features: {sorted(map(str, widths))}.")
+        if (width := widths.pop()) is not None:
+            model.n_features_in_ = width
+        names = getattr(members[0].estimator, "feature_names_in_", None)
+        if names is not None:
+            model.feature_names_in_ = names
+        return model
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        template = self._template()
+        if hasattr(template, "__sklearn_tags__"):
+            base = get_tags(template)
+            tags.input_tags = base.input_tags
+            tags.non_deterministic = base.non_deterministic
+            tags.target_tags.multi_output = self._task == "regression" and base.target_tags.multi_output
+            tags.target_tags.positive_only = base.target_tags.positive_only
+        return tags
+
+
+class PartitionedClassifier(ClassifierMixin, _PartitionedEstimator):
+    """Classify with one model per partition of the rows, fitted in parallel and combined.
+
+    Parameters
+    ----------
+    estimator
+        Any scikit-learn-compatible classifier or Pipeline; None takes ``HistGradientBoostingClassifier()``. Open
+        ``random_state`` parameters are seeded, ``n_jobs`` is set to ``cpus_per_member``, ``class_weight``
+        dictionaries keep their meaning. Its classes are renumbered, so that a fitted member knows numbers, not
+        labels.
+    n_partitions
+        How many partitions the rows are cut into; each is one task.
+    partitioner
+        ``stratified``, ``shuffled``, ``grouped``, ``ordered``, or a settings object.
+    combine
+        ``soft`` (mean of probabilities; of decision values where a member has none, of votes where it has neither),
+        ``vote``, ``weighted``, or a settings object such as ``Weighted(by="score")``.
+    encoder
+        None hands the columns to the learner as they are. ``table``, or an encoder object, turns raw columns
+        (text, dates, missing values) into numbers; fitted once, shared by all members.
+    executor
+        ``ray`` (the Ray that is initialised, else one that is started on this machine and lives until the process
+        ends) or ``inline`` (this process, one member after another: stops in a debugger).
+    cpus_per_member
+        CPUs that a member's fit reserves, and the number of its threads.
+    out_of_partition
+        Whether ``fit`` also predicts every training row by the members that never saw it.
+    random_state
+        Seed of the cut and of the members: the same table and seed give the same members on any executor.
+    verbose
+        1 shows progress on stderr.
+
+    Attributes
+    ----------
+    members_
+        One ``Member`` for each partition, in order, with ``fit_seconds``, ``n_rows``, ``content_digest``.
+    failures_
+        One ``MemberFailure`` for each partition without a member.
+    predictor_
+        The members and what the combiner learned; needs no executor.
+    classes_
+        The class labels, (classes,).
+    partitions_
+        The positions of each partition's rows, and its class counts.
+    timings_
+        Seconds of ``encode``, ``partition``, ``members``, ``combine`` and ``evidence``.
+    out_of_partition_predictions_, out_of_partition_outputs_
+        Labels and outputs for the training rows, each from the k-1 members that did not see it. With
+        ``partitioner="ordered"`` most of those members saw later rows: that evidence looks into the future.
+    out_of_partition_score_
+        The accuracy of those predictions: of an ensemble of k-1 members.
+    out_of_partition_member_scores_
+        Accuracy of each member on the rows outside its partition.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.svm import SVC
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = PartitionedClassifier(SVC(), n_partitions=3, executor="inline", random_state=0).fit(X, y)
+    >>> [member.n_rows for member in model.members_]
+    [50, 50, 50]
+    """
+
+    _task = "classification"
+
+    def __init__(  # noqa: PLR0913 - scikit-learn: every setting is a constructor parameter
+        self,
+        estimator: Any = None,
+        *,
+        n_partitions: int = 8,
+        partitioner: str | Partitioner = "stratified",
+        combine: str | Combiner = "soft",
+        encoder: str | Encoder | None = None,
+        executor: str | Executor = "ray",
+        cpus_per_member: int = 1,
+        out_of_partition: bool = False,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            estimator,
+            n_partitions=n_partitions,
+            partitioner=partitioner,
+            combine=combine,
+            encoder=encoder,
+            executor=executor,
+            cpus_per_member=cpus_per_member,
+            out_of_partition=out_of_partition,
+            random_state=random_state,
+            verbose=verbose,
+        )
+
+    def _template(self) -> Any:
+        return HistGradientBoostingClassifier() if self.estimator is None else self.estimator
+
+    def _targets(self, y: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        self.classes_, codes = class_target(y)
+        return self.classes_, codes
+
+    def _decide(self, outputs: NDArray[np.float64]) -> NDArray[Any]:
+        return self.classes_[outputs.argmax(axis=1)]
+
+    def _score(self, targets: NDArray[Any], outputs: NDArray[np.float64]) -> float:
+        return float(accuracy_score(targets, outputs.argmax(axis=1)))
+
+    def _has_probabilities(self) -> bool:
+        if hasattr(self, "predictor_"):
+            return bool(self.predictor_.kind == "probability")
+        return self.combine != "vote" and hasattr(self._template(), "predict_proba")
+
+    @available_if(_has_probabilities)
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return class probabilities, (rows, classes); only where every member has them and they are averaged."""
+        return self._outputs(X)
+
+    @available_if(lambda self: not self._has_probabilities())
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Return decision values or shares of votes: (rows,) for two classes, else (rows, classes)."""
+        outputs = self._outputs(X)
+        return outputs[:, 1] - outputs[:, 0] if outputs.shape[1] == 2 else outputs
+
+    @classmethod
+    def from_members(
+        cls, models: Sequence[Any], *, combine: str | Combiner = "soft", sizes: Sequence[float] | None = None
+    ) -> Self:
+        """Combine classifiers that were fitted elsewhere, each with its own ``classes_``.
+
+        Parameters
+        ----------
+        models
+            Fitted classifiers. They may know different classes; the union counts.
+        combine
+            As in the constructor. What needs training rows (``Weighted(by="score")``) is refused.
+        sizes
+            Training rows of each model, for ``combine="weighted"``.
+        """
+        _check_models(models, sizes, "classes_")
+        classes = np.unique(np.concatenate([np.asarray(model.classes_) for model in models]))
+        members = [
+            Member(
+                partition=index,
+                estimator=model,
+                classes=np.searchsorted(classes, model.classes_),
+                content_digest=content_digest(model),
+                weight=1.0 if sizes is None else float(sizes[index]),
+            )
+            for index, model in enumerate(models)
+        ]
+        ensemble = cls._of_members(members, len(classes), combine)
+        ensemble.classes_ = classes
+        return ensemble
+
+
+class PartitionedRegressor(RegressorMixin, _PartitionedEstimator):
+    """Predict numbers with one model per partition of the rows, fitted in parallel and combined.
+
+    Parameters
+    ----------
+    estimator
+        Any scikit-learn-compatible regressor or Pipeline; None takes ``HistGradientBoostingRegressor()``.
+    n_partitions, encoder, executor, cpus_per_member, out_of_partition, random_state, verbose
+        As in :class:`PartitionedClassifier`.
+    partitioner
+        ``shuffled``, ``grouped``, ``ordered``, or a settings object.
+    combine
+        ``mean``, ``median``, ``weighted``, or a settings object such as ``Weighted(by="score")``.
+
+    Attributes
+    ----------
+    members_, failures_, predictor_, partitions_, timings_
+        As in :class:`PartitionedClassifier`.
+    out_of_partition_predictions_, out_of_partition_score_, out_of_partition_member_scores_
+        As in :class:`PartitionedClassifier`; scores are R².
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.linear_model import Ridge
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = PartitionedRegressor(Ridge(), n_partitions=2, executor="inline", random_state=0).fit(X, y)
+    >>> model.predict(X[:5]).shape
+    (5,)
+    """
+
+    _task = "regression"
+
+    def __init__(  # noqa: PLR0913 - scikit-learn: every setting is a constructor parameter
+        self,
+        estimator: Any = None,
+        *,
+        n_partitions: int = 8,
+        partitioner: str | Partitioner = "shuffled",
+        combine: str | Combiner = "mean",
+        encoder: str | Encoder | None = None,
+        executor: str | Executor = "ray",
+        cpus_per_member: int = 1,
+        out_of_partition: bool = False,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            estimator,
+            n_partitions=n_partitions,
+            partitioner=partitioner,
+            combine=combine,
+            encoder=encoder,
+            executor=executor,
+            cpus_per_member=cpus_per_member,
+            out_of_partition=out_of_partition,
+            random_state=random_state,
+            verbose=verbose,
+        )
+
+    def _template(self) -> Any:
+        return HistGradientBoostingRegressor() if self.estimator is None else self.estimator
+
+    def _targets(self, y: Any) -> tuple[None, NDArray[np.float64]]:
+        return None, value_target(y, self._template())
+
+    def _decide(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+    def _score(self, targets: NDArray[Any], outputs: NDArray[np.float64]) -> float:
+        return float(r2_score(targets, self._decide(outputs)))
+
+    @classmethod
+    def from_members(
+        cls, models: Sequence[Any], *, combine: str | Combiner = "mean", sizes: Sequence[float] | None = None
+    ) -> Self:
+        """Combine regressors that were fitted elsewhere; see :meth:`PartitionedClassifier.from_members`."""
+        _check_models(models, sizes, "predict")
+        members = [
+            Member(
+                partition=index,
+                estimator=model,
+                classes=None,
+                content_digest=content_digest(model),
+                weight=1.0 if sizes is None else float(sizes[index]),
+            )
+            for index, model in enumerate(models)
+        ]
+        return cls._of_members(members, None, combine)
+
+
+class _NoRows:
+    """The fit context of models that were fitted elsewhere: there are no training rows to ask."""
+
+    def __init__(self, pool: MemberPool) -> None:
+        self.pool = pool
+
+    def evidence(self, predictor: Predictor) -> Evidence:  # noqa: ARG002 - the protocol's signature
+        raise InputError(
+            "This combiner learns from out-of-partition predictions, and models that were fitted elsewhere bring no "
+            "training rows. Use 'soft', 'vote', 'mean', 'median', or 'weighted' with sizes."
+        )
+
+
+def _check_models(models: Sequence[Any], sizes: Sequence[float] | None, attribute: str) -> None:
+    if len(models) == 0:
+        raise InputError("models is empty. Give at least one fitted model.")
+    lacking = [index for index, model in enumerate(models) if not hasattr(model, attribute)]
+    if lacking:
+        raise InputError(f"Models {lacking} have no `{attribute}`: they are not fitted, or of another task.")
+    if sizes is not None and len(sizes) != len(models):
+        raise InputError(f"sizes has {len(sizes)} values for {len(models)} models. Give one for each.")
+
+
+def _frame(X: Any) -> pd.DataFrame:
+    return X if isinstance(X, pd.DataFrame) else pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])
+
+
+def _seed(random_state: Any) -> int:
+    """Return the seed itself where it is a number, else one drawn as scikit-learn draws."""
+    if isinstance(random_state, (int, np.integer)):
+        check_random_state(random_state)
+        return int(random_state)
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))

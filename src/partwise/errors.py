@@ -1,0 +1,88 @@
+"""The error tree of partwise.
+
+PartwiseError
+├── InputError (ValueError)          something that was given is wrong; the command line exits with 2
+│   └── ConfigurationError           several wrong settings, reported together
+├── MemberFitError (RuntimeError)    a member could not be fitted
+├── PredictionError (RuntimeError)   a member gave outputs that cannot be combined
+├── ClusterError (RuntimeError)      Ray cannot be started, or lacks what was asked for
+│   └── AddressError (InputError)    no cluster can be joined at the address that was given
+├── MissingExtraError (ImportError)  an optional dependency is not installed
+└── ModelStoreError (RuntimeError)   a stored model cannot be written, or is refused on reading
+"""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+from partwise.records import MemberFailure
+
+__all__ = [
+    "AddressError",
+    "ClusterError",
+    "ConfigurationError",
+    "InputError",
+    "MemberFitError",
+    "MissingExtraError",
+    "ModelStoreError",
+    "PartwiseError",
+    "PredictionError",
+    "unknown_choice",
+]
+
+
+class PartwiseError(Exception):
+    """Base class of every error that partwise raises on purpose."""
+
+
+class InputError(PartwiseError, ValueError):
+    """Something that was given is wrong: the message has the value, the valid values and the next step."""
+
+
+class ConfigurationError(InputError):
+    """Several settings are wrong at once; ``mistakes`` lists one message for each."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(self.mistakes))
+
+    def __reduce__(self) -> tuple[type["ConfigurationError"], tuple[tuple[str, ...]]]:
+        return type(self), (self.mistakes,)
+
+
+class MemberFitError(PartwiseError, RuntimeError):
+    """One or more members could not be fitted; ``failures`` has a record for each."""
+
+    def __init__(self, failures: Sequence[MemberFailure]) -> None:
+        self.failures = tuple(failures)
+        super().__init__("\n".join(failure.describe() for failure in self.failures))
+
+    def __reduce__(self) -> tuple[type["MemberFitError"], tuple[tuple[MemberFailure, ...]]]:
+        return type(self), (self.failures,)
+
+
+class PredictionError(PartwiseError, RuntimeError):
+    """A member gave outputs that cannot be combined, such as NaN or a wrong number of columns."""
+
+
+class ClusterError(PartwiseError, RuntimeError):
+    """Ray cannot be started, or the cluster lacks what was asked for."""
+
+
+class AddressError(ClusterError, InputError):
+    """No cluster can be joined at the address that was given."""
+
+
+class MissingExtraError(PartwiseError, ImportError):
+    """An optional dependency is not installed; the message names the extra that brings it."""
+
+
+class ModelStoreError(PartwiseError, RuntimeError):
+    """A stored model cannot be written, or is refused on reading."""
+
+
+def unknown_choice(what: str, value: object, valid: Iterable[str], *, hint: str = "") -> InputError:
+    """Return the error for a value that is none of the valid ones, with the nearest match as next step."""
+    names = sorted(valid)
+    near = get_close_matches(str(value), names, n=1)
+    suggestion = f" Did you mean {near[0]!r}?" if near else ""
+    return InputError(f"Unknown {what} {value!r}. Valid: {', '.join(names)}.{suggestion}{' ' + hint if hint else ''}")

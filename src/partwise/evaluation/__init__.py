@@ -1,0 +1,28 @@
+"""Scores, intervals and paired tests of what models said about test rows: functions of arrays alone."""
+
+from partwise.evaluation.growth import curve_as_members_are_added, running_mean
+from partwise.evaluation.metrics import Metric, metric_value, reported_metrics, resolve_metric, scores_of
+from partwise.evaluation.paired import difference_between, mcnemar_mid_p, score_intervals
+from partwise.evaluation.records import Difference, Growth, Interval, Outputs, Truth
+from partwise.evaluation.resampling import resamples_for
+from partwise.evaluation.statistic import Statistic
+
+__all__ = [
+    "Difference",
+    "Growth",
+    "Interval",
+    "Metric",
+    "Outputs",
+    "Statistic",
+    "Truth",
+    "curve_as_members_are_added",
+    "difference_between",
+    "mcnemar_mid_p",
+    "metric_value",
+    "reported_metrics",
+    "resamples_for",
+    "resolve_metric",
+    "running_mean",
+    "score_intervals",
+    "scores_of",
+]

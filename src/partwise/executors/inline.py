@@ -1,0 +1,30 @@
+"""Everything in this process, one task after another: stops in a debugger."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from partwise.attempts import run_in_process
+from partwise.records import Task, TaskOutcome
+
+__all__ = ["InlineExecutor"]
+
+
+@dataclass(frozen=True, slots=True)
+class InlineExecutor:
+    """Run tasks in this process, with ``cpus_per_task`` threads each."""
+
+    cpus_per_task: int = 1
+
+    slots = 1
+    nodes = 1
+    overhead_seconds = math.inf
+
+    def run(self, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Task]) -> Iterator[TaskOutcome]:
+        """Call ``work(shared, task.payload)`` for each task, in order."""
+        return run_in_process(work, shared, tasks, self.cpus_per_task)
+
+    def warm(self, work: Callable[[Any], Any], shared: Any) -> None:
+        """Call ``work(shared)`` once."""
+        work(shared)

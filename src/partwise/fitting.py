@@ -1,0 +1,227 @@
+"""Fit one member (the pure function that a worker runs), all members, and what a combiner may ask for."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cloudpickle
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
+
+from partwise.digests import content_digest
+from partwise.prediction import collect_evidence
+from partwise.pool import MemberPool
+from partwise.protocols import Executor, Predictor
+from partwise.records import Evidence, Member, MemberFailure, Partitions, Task, TaskOutcome
+from partwise.resources import Usage, measure_usage
+
+__all__ = ["FitJob", "FittedContext", "configured", "fit_members", "member_seed"]
+
+_SEEDS = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitJob:
+    """What all members of one fit share; ``labels`` are the original class labels, None in regression."""
+
+    template: Any
+    seed: int
+    cpus: int
+    labels: NDArray[Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rows of one partition: features, targets (class codes or values) and weights."""
+
+    partition: int
+    X: Any
+    y: NDArray[Any]
+    weights: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedPart:
+    """What a worker sends back: the estimator's bytes, so that the driver gets arrays of its own, free to write."""
+
+    estimator: bytes
+    content_digest: str
+    classes: NDArray[np.int64] | None
+    weight: float
+    seed: int
+    usage: Usage
+
+
+def member_seed(seed: int, partition: int) -> int:
+    """Return the seed of one member: a function of the run's seed and the partition alone."""
+    return int(np.random.SeedSequence((seed, partition)).generate_state(1)[0] % _SEEDS)
+
+
+def configured(estimator: Any, seed: int, cpus: int) -> Any:
+    """Return an unfitted copy with every open ``random_state`` seeded and every ``n_jobs`` set to ``cpus``.
+
+    Nested parameters are reached too. A ``random_state`` that the user set to a number stays as it is.
+    """
+    copy = clone(estimator, safe=False)
+    if not hasattr(copy, "get_params"):
+        return copy
+    params = copy.get_params(deep=True)
+    settings: dict[str, Any] = {}
+    for name in sorted(params):
+        last = name.rpartition("__")[2]
+        if last == "random_state" and not isinstance(params[name], (int, np.integer)):
+            # Each place has a seed of its own: equal streams in two steps of a Pipeline would be correlated.
+            settings[name] = member_seed(seed, len(settings) + 1)
+        elif last == "n_jobs":
+            settings[name] = cpus
+    return copy.set_params(**settings) if settings else copy
+
+
+def fit_member(job: FitJob, part: Part) -> FittedPart:
+    """Fit the template on one partition.
+
+    Classes are renumbered without gaps, as some learners refuse gaps; a partition of one class gets a constant, as
+    many learners refuse to fit one.
+    """
+    seed = member_seed(job.seed, part.partition)
+    classes, targets = (None, part.y) if job.labels is None else np.unique(part.y, return_inverse=True)
+    if classes is not None and len(classes) == 1:
+        estimator = DummyClassifier(strategy="most_frequent")
+    else:
+        estimator = configured(job.template, seed, job.cpus)
+        if job.labels is not None:
+            _translate_class_weights(estimator, job.labels[classes])
+    weights = {} if part.weights is None else {"sample_weight": part.weights}
+    with measure_usage() as usage:
+        fitted = _fit(estimator, part.X, targets, weights)
+    estimator_bytes = cloudpickle.dumps(fitted, protocol=5)
+    return FittedPart(
+        estimator=estimator_bytes,
+        content_digest=content_digest(cloudpickle.loads(estimator_bytes)),
+        classes=classes,
+        weight=float(len(part.y) if part.weights is None else part.weights.sum()),
+        seed=seed,
+        usage=usage,
+    )
+
+
+def _fit(estimator: Any, X: Any, y: NDArray[Any], weights: Mapping[str, Any]) -> Any:
+    fitted = estimator.fit(X, y, **weights)
+    return estimator if fitted is None else fitted  # some libraries' fit returns nothing
+
+
+def _translate_class_weights(estimator: Any, labels: NDArray[Any]) -> None:
+    """Rewrite ``class_weight`` dictionaries from the user's labels to the member's class numbers."""
+    if not hasattr(estimator, "get_params"):
+        return
+    settings = {
+        name: {code: value[label] for code, label in enumerate(labels.tolist()) if label in value}
+        for name, value in estimator.get_params(deep=True).items()
+        if name.rpartition("__")[2] == "class_weight" and isinstance(value, Mapping)
+    }
+    if settings:
+        estimator.set_params(**settings)
+
+
+def fit_members(
+    job: FitJob,
+    parts: Callable[[int], Part],
+    partitions: Partitions,
+    executor: Executor,
+    observe: Callable[[Member | MemberFailure], None] = lambda _: None,
+) -> tuple[list[Member], list[MemberFailure]]:
+    """Fit a member on each partition, on the executor.
+
+    Parameters
+    ----------
+    parts
+        Makes the rows of one partition; called only when its task can start.
+    observe
+        Called with each member or failure as it comes.
+
+    Returns
+    -------
+    The members and the failures, both in the order of partitions. A partition of zero weight gives no member.
+    """
+    members: list[Member] = []
+    failures: list[MemberFailure] = []
+
+    def tasks() -> Iterator[Task]:
+        for partition, size in enumerate(partitions.sizes.tolist()):
+            part = parts(partition)
+            if part.weights is not None and not part.weights.any():
+                failures.append(_weightless(partition, size))
+                observe(failures[-1])
+            else:
+                yield Task(partition, part, size)
+
+    for outcome in executor.run(fit_member, job, tasks()):
+        if outcome.failure is None:
+            members.append(_member(outcome, partitions))
+            observe(members[-1])
+        else:
+            failures.append(_failed(outcome))
+            observe(failures[-1])
+    return sorted(members, key=_partition), sorted(failures, key=_partition)
+
+
+def _partition(record: Member | MemberFailure) -> int:
+    return record.partition
+
+
+def _weightless(partition: int, size: int) -> MemberFailure:
+    message = "every row of the partition has weight 0; the other members make up the ensemble"
+    return MemberFailure(partition=partition, n_rows=size, reason="zero_weight", message=message)
+
+
+def _failed(outcome: TaskOutcome) -> MemberFailure:
+    failure = outcome.failure
+    assert failure is not None  # noqa: S101 - narrows the type
+    return MemberFailure(
+        partition=outcome.id,
+        n_rows=outcome.rows,
+        reason=failure.reason,
+        error_type=failure.error_type,
+        message=failure.message,
+        traceback=failure.traceback,
+        attempts=outcome.attempts,
+    )
+
+
+def _member(outcome: TaskOutcome, partitions: Partitions) -> Member:
+    fitted: FittedPart = outcome.value
+    counts = partitions.class_counts
+    return Member(
+        partition=outcome.id,
+        estimator=cloudpickle.loads(fitted.estimator),
+        classes=fitted.classes,
+        content_digest=fitted.content_digest,
+        n_rows=outcome.rows,
+        weight=fitted.weight,
+        class_counts=None if counts is None else counts[outcome.id],
+        seed=fitted.seed,
+        fit_seconds=fitted.usage.seconds,
+        cpu_seconds=fitted.usage.cpu_seconds,
+        peak_memory_bytes=fitted.usage.peak_memory_bytes,
+        started=fitted.usage.started,
+        node=outcome.node,
+        process=outcome.process,
+        attempts=outcome.attempts,
+    )
+
+
+@dataclass(slots=True)
+class FittedContext:
+    """What a combiner may ask for: the pool, and evidence on the training rows."""
+
+    pool: MemberPool
+    X: Any
+    y: NDArray[Any]
+    partitions: Partitions
+    executor: Executor
+
+    def evidence(self, predictor: Predictor) -> Evidence:
+        """Return out-of-partition outputs of this predictor on the training rows."""
+        return collect_evidence(predictor, self.X, self.y, self.partitions, self.executor)

@@ -1,0 +1,42 @@
+"""Check parameters of an estimator, all of them at once, before anything is fitted."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sklearn.base import clone
+
+from partwise.errors import ConfigurationError, unknown_choice
+
+__all__ = ["with_parameters"]
+
+
+def with_parameters(name: str, estimator: Any, params: Mapping[str, Any]) -> Any:
+    """Return the estimator with these parameters; ``step__name`` reaches into a pipeline.
+
+    Raises
+    ------
+    ConfigurationError
+        When names are unknown or values invalid; it lists every one.
+    """
+    valid = estimator.get_params()
+    unknown = [str(unknown_choice(f"parameter of {name}", key, valid)) for key in params if key not in valid]
+    known = {key: value for key, value in params.items() if key in valid}
+    invalid = [fault for key, value in known.items() if (fault := _fault(name, estimator, key, value))]
+    if unknown or invalid:
+        raise ConfigurationError([*unknown, *invalid])
+    return estimator.set_params(**known)
+
+
+def _fault(name: str, estimator: Any, key: str, value: Any) -> str | None:
+    """Return what is wrong with one value, by scikit-learn's own declaration of the valid ones."""
+    changed = clone(estimator).set_params(**{key: value})
+    path, _, parameter = key.rpartition("__")
+    owner = changed.get_params()[path] if path else changed
+    validate = getattr(owner, "_validate_params", None)
+    if validate is None or parameter not in getattr(owner, "_parameter_constraints", {}):
+        return None
+    try:
+        validate()
+    except ValueError as error:
+        return f"Invalid value {value!r} of parameter {key!r} of {name}: {error} Give a valid value, or leave it out."
+    return None

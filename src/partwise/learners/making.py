@@ -1,0 +1,93 @@
+"""Make a learner from its name."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal
+
+from partwise.errors import InputError, MissingExtraError, unknown_choice
+from partwise.learners.catalogue import CATALOGUE, Entry
+from partwise.learners.checking import with_parameters
+from partwise.learners.importing import found_estimator, load, needs_of
+from partwise.records import Learner
+
+__all__ = ["learner_names", "make_learner"]
+
+_TASKS = ("classification", "regression")
+
+
+def learner_names(task: Literal["classification", "regression"] | None = None) -> tuple[str, ...]:
+    """Return the names of the learners, of one task or of both, without importing any of them."""
+    if task is None:
+        return tuple(CATALOGUE)
+    return tuple(name for name, entry in CATALOGUE.items() if _path(entry, task))
+
+
+def make_learner(
+    name: str,
+    task: Literal["classification", "regression"],
+    params: Mapping[str, Any] = MappingProxyType({}),
+) -> Learner:
+    """Make the learner of this name for a task, with these parameters.
+
+    Parameters
+    ----------
+    name
+        One of ``learner_names()``, or ``package.module:Name`` of a scikit-learn-compatible estimator class, an
+        estimator, or a function without arguments that returns one.
+    task
+        ``classification`` or ``regression``.
+    params
+        Parameters of the estimator; ``step__name`` reaches into a pipeline.
+
+    Raises
+    ------
+    InputError
+        When the name is unknown, or has no estimator for this task.
+    ConfigurationError
+        When parameters are unknown or have invalid values; it lists every one.
+    MissingExtraError
+        When the learner's package is not installed.
+
+    Examples
+    --------
+    >>> make_learner("ridge", "regression", {"alpha": 2.0}).estimator
+    Ridge(alpha=2.0)
+    """
+    if task not in _TASKS:
+        raise unknown_choice("task", task, _TASKS)
+    if ":" in name:
+        estimator = found_estimator(name, task)
+        needs = needs_of(estimator)
+    else:
+        estimator, needs = _named(name, task), CATALOGUE[name].needs
+    return Learner(name=name, estimator=with_parameters(name, estimator, params), needs=needs)
+
+
+def _named(name: str, task: str) -> Any:
+    if name not in CATALOGUE:
+        raise unknown_choice(
+            "learner", name, CATALOGUE, hint="Any other estimator is named by its path, package.module:Class."
+        )
+    entry = CATALOGUE[name]
+    path = _path(entry, task)
+    if path is None:
+        valid = ", ".join(sorted(other for other in CATALOGUE if _path(CATALOGUE[other], task)))
+        raise InputError(f"Learner {name!r} is not for {task}. Use {entry.instead!r} instead. Valid: {valid}.")
+    return _loaded(entry, path)(**entry.defaults)
+
+
+def _path(entry: Entry, task: str) -> str | None:
+    return {"classification": entry.classifier, "regression": entry.regressor}[task]
+
+
+def _loaded(entry: Entry, path: str) -> Any:
+    try:
+        return load(path)
+    except ImportError as error:
+        if entry.extra is None:
+            raise
+        package = path.partition(":")[0]
+        raise MissingExtraError(
+            f"Learner {entry.name!r} needs {package}, which cannot be imported ({error}). Install it with: "
+            f'pip install "partwise[{entry.extra}]"'
+        ) from error

@@ -1,0 +1,135 @@
+"""Members in one label space: the one place where their outputs are aligned to the classes."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from partwise.aggregation import RULES
+from partwise.errors import InputError, PredictionError
+from partwise.records import Member, OutputKind
+
+__all__ = ["AggregatedPredictor", "MemberPool"]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberPool:
+    """All members, in the order of their partitions.
+
+    ``n_classes`` is the size of the label space, None in regression. What a member does not know is filled in here:
+    a class that its partition lacked has probability 0, or the smallest of the row's decision values; a member that
+    saw one class alone gives it probability 1, or decision value 1 against -1.
+    """
+
+    members: tuple[Member, ...]
+    n_classes: int | None
+    kind: OutputKind
+
+    @classmethod
+    def of(cls, members: tuple[Member, ...], n_classes: int | None) -> Self:
+        """Return the pool; probabilities where every member has them, else decision values, else votes."""
+        if not members:
+            raise InputError("A pool needs at least one member; got none.")
+        ordered = tuple(sorted(members, key=lambda member: member.partition))
+        if n_classes is None:
+            return cls(ordered, None, "value")
+        choosers = [m.estimator for m in ordered if m.classes is not None and len(m.classes) > 1]
+        if all(hasattr(estimator, "predict_proba") for estimator in choosers):
+            return cls(ordered, n_classes, "probability")
+        if all(hasattr(estimator, "decision_function") for estimator in choosers):
+            return cls(ordered, n_classes, "decision")
+        return cls(ordered, n_classes, "vote")
+
+    def outputs(self, X: Any) -> NDArray[np.float64]:
+        """Return the aligned outputs of every member, shape (members, rows, outputs).
+
+        Raises
+        ------
+        PredictionError
+            If a member gives NaN, infinite values or a wrong number of columns; it is named.
+        """
+        return np.stack([self.member_outputs(member, X) for member in self.members])
+
+    def member_outputs(self, member: Member, X: Any) -> NDArray[np.float64]:
+        """Return the aligned outputs of one member, shape (rows, outputs)."""
+        outputs = self._values(member, X) if member.classes is None else self._class_outputs(member, member.classes, X)
+        if not np.isfinite(outputs).all():
+            broken = int((~np.isfinite(outputs)).any(axis=1).sum())
+            raise PredictionError(
+                f"The member of partition {member.partition} gave NaN or infinite outputs for {broken:,} of "
+                f"{len(outputs):,} rows. Leave it out with from_members, or fit it again with other settings."
+            )
+        return outputs
+
+    def without(self, partition: int) -> "MemberPool":
+        """Return the pool of the same members but that of one partition."""
+        return replace(self, members=tuple(member for member in self.members if member.partition != partition))
+
+    @staticmethod
+    def _values(member: Member, X: Any) -> NDArray[np.float64]:
+        values = np.asarray(member.estimator.predict(X), dtype=np.float64)
+        return values.reshape(len(values), -1)
+
+    def _class_outputs(self, member: Member, classes: NDArray[np.int64], X: Any) -> NDArray[np.float64]:
+        if self.kind == "vote":
+            local = self._votes(member, classes, X)
+            rest = np.zeros(len(local))
+        elif len(classes) == 1:
+            local = np.ones((_n_rows(X), 1))
+            rest = np.full(len(local), 0.0 if self.kind == "probability" else -1.0)
+        elif self.kind == "probability":
+            local = np.asarray(member.estimator.predict_proba(X), dtype=np.float64)
+            rest = np.zeros(len(local))
+        else:
+            local = np.asarray(member.estimator.decision_function(X), dtype=np.float64)
+            local = np.column_stack([-local, local]) if local.ndim == 1 else local
+            rest = local.min(axis=1)
+        if local.shape[1] != len(classes):
+            raise PredictionError(
+                f"The member of partition {member.partition} gave {local.shape[1]} columns for {len(classes)} classes. "
+                "Combine by votes (combine='vote'), or set the estimator to one column a class "
+                "(decision_function_shape='ovr')."
+            )
+        aligned = np.repeat(rest[:, np.newaxis], self.n_classes or 0, axis=1)
+        aligned[:, classes] = local
+        return aligned
+
+    @staticmethod
+    def _votes(member: Member, classes: NDArray[np.int64], X: Any) -> NDArray[np.float64]:
+        labels = np.asarray(member.estimator.predict(X))
+        known = np.asarray(getattr(member.estimator, "classes_", np.arange(len(classes))))
+        return (labels[:, np.newaxis] == known[np.newaxis, :]).astype(np.float64)
+
+
+def _n_rows(X: Any) -> int:
+    return int(X.shape[0]) if hasattr(X, "shape") else len(X)
+
+
+@dataclass(frozen=True, slots=True)
+class AggregatedPredictor:
+    """Members and a rule over their outputs: ``mean``, ``median`` or ``vote``, with a weight for each member."""
+
+    pool: MemberPool
+    rule: str
+    weights: NDArray[np.float64]
+
+    exactness = "approximate"
+
+    @property
+    def kind(self) -> OutputKind:
+        """What the outputs mean: shares of votes where the rule counts votes, else what the pool gives."""
+        return "vote" if self.rule == "vote" else self.pool.kind
+
+    def outputs(self, X: Any) -> NDArray[np.float64]:
+        """Return the combined outputs, shape (rows, outputs)."""
+        return self.combine(self.pool.outputs(X))
+
+    def combine(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the combination of members' outputs, (members, rows, outputs) to (rows, outputs)."""
+        return RULES[self.rule](outputs, self.weights)
+
+    def without(self, partition: int) -> "AggregatedPredictor":
+        """Return the predictor of the same members but that of one partition."""
+        kept = np.array([member.partition != partition for member in self.pool.members])
+        return AggregatedPredictor(self.pool.without(partition), self.rule, self.weights[kept])

@@ -1,0 +1,181 @@
+"""The extension points of partwise on one page.
+
+A new implementation is one file in the folder of its kind, one line in that folder's ``__init__``, and one
+parameter in the contract suite under ``tests/contracts/``.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from partwise.records import (
+    Evidence,
+    OutputKind,
+    RowKeys,
+    TableStatistics,
+    Task,
+    TaskOutcome,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from partwise.pool import MemberPool
+
+__all__ = [
+    "Assignment",
+    "Combiner",
+    "Encoder",
+    "Executor",
+    "FitContext",
+    "Partitioner",
+    "Predictor",
+    "Source",
+    "Tracker",
+]
+
+
+class Source(Protocol):
+    """Where rows come from."""
+
+    @property
+    def name(self) -> str:
+        """A short name for messages and records."""
+
+    @property
+    def uri(self) -> str:
+        """Where the rows lie, for records."""
+
+    def scan(self, columns: Sequence[str] | None = None) -> "Iterator[pa.Table]":
+        """Yield the rows block by block, in the order of the table; ``columns`` None means all."""
+
+
+class Encoder(Protocol):
+    """Raw columns to numbers; fitted once, on training rows, never on the target."""
+
+    def fit(self, table: "pd.DataFrame") -> Self:
+        """Learn categories, means and scales from training rows."""
+
+    def transform(self, table: "pd.DataFrame") -> NDArray[np.float32]:
+        """Return a matrix of shape (rows, features)."""
+
+
+class Assignment(Protocol):
+    """Row to partition: frozen and pure, the same in memory and in a stream."""
+
+    @property
+    def n_partitions(self) -> int:
+        """The number of partitions."""
+
+    def parts(self, keys: RowKeys) -> NDArray[np.int64]:
+        """Return the partition ids of the rows, shape (rows, r), -1 for none."""
+
+
+class Partitioner(Protocol):
+    """Settings of a cut."""
+
+    @property
+    def name(self) -> str:
+        """The name by which users ask for it."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Which of ``stratum``, ``group`` and ``time`` it cannot do without."""
+
+    def fit(self, statistics: TableStatistics, sample: RowKeys, n_partitions: int, seed: int) -> Assignment:
+        """Return the assignment for a table with these statistics; ``sample`` may be all rows."""
+
+
+class Executor(Protocol):
+    """Runs top-level functions on tasks, somewhere."""
+
+    @property
+    def slots(self) -> int:
+        """How many tasks run at the same time."""
+
+    @property
+    def nodes(self) -> int:
+        """How many machines they run on."""
+
+    @property
+    def overhead_seconds(self) -> float:
+        """What it costs to send work, beyond the work itself; infinite where sending cannot pay."""
+
+    def run(self, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Task]) -> Iterator[TaskOutcome]:
+        """Call ``work(shared, task.payload)`` for each task and yield the outcomes as they complete.
+
+        Tasks are drawn from the iterable only as they can be started, so that their payloads need not exist at
+        once. An error in ``work`` is an outcome, not an exception.
+        """
+
+    def warm(self, work: Callable[[Any], Any], shared: Any) -> None:
+        """Call ``work(shared)`` once in every worker, so that start-up and imports are paid before they are timed."""
+
+
+class Predictor(Protocol):
+    """Frozen and storable: the members and what the combiner learned. Needs no executor."""
+
+    @property
+    def pool(self) -> "MemberPool":
+        """The members in their label space."""
+
+    @property
+    def kind(self) -> OutputKind:
+        """What the outputs mean."""
+
+    @property
+    def exactness(self) -> str:
+        """``exact``, ``exact in distribution`` or ``approximate``, against one model on all rows."""
+
+    def outputs(self, X: Any) -> NDArray[np.float64]:
+        """Return the combined outputs, shape (rows, outputs)."""
+
+    def combine(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the combination of the members' outputs, (members, rows, outputs) to (rows, outputs)."""
+
+    def without(self, partition: int) -> "Predictor":
+        """Return the predictor of the same members but the one of this partition."""
+
+
+class FitContext(Protocol):
+    """What a combiner may ask for while it is fitted."""
+
+    @property
+    def pool(self) -> "MemberPool":
+        """The fitted members."""
+
+    def evidence(self, predictor: Predictor) -> Evidence:
+        """Return out-of-partition outputs of this predictor on the training rows."""
+
+
+@runtime_checkable
+class Combiner(Protocol):
+    """Settings of a way to combine members into one predictor."""
+
+    @property
+    def name(self) -> str:
+        """The name by which users ask for it."""
+
+    @property
+    def task(self) -> str:
+        """``classification``, ``regression`` or ``any``."""
+
+    def fit(self, context: FitContext) -> Predictor:
+        """Learn what there is to learn and return the predictor."""
+
+
+class Tracker(Protocol):
+    """A consumer of a run's journal."""
+
+    def open(self, directory: Path) -> None:
+        """Begin; fail early where the place to write to cannot be reached."""
+
+    def write(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Take events of the journal, in order."""
+
+    def close(self, status: str) -> None:
+        """End the run; ``status`` is ``finished``, ``failed`` or ``interrupted``."""

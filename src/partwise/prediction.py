@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from sklearn.utils import _safe_indexing
 
 from partwise.errors import PredictionError
+from partwise.pool import MemberPool
 from partwise.protocols import Executor, Predictor
-from partwise.records import Evidence, Partitions, Task, TaskOutcome
+from partwise.records import Evidence, Member, Partitions, Task, TaskOutcome
 
-__all__ = ["collect_evidence", "predict_outputs", "take_rows"]
+__all__ = ["collect_evidence", "member_outputs", "predict_outputs", "take_rows"]
 
 _BLOCK_ROWS = 8192
 """Most rows of a block: bounds the memory for the outputs of all members."""
@@ -64,6 +65,18 @@ def _value(outcome: TaskOutcome) -> Any:
             f"A block of {outcome.rows:,} rows could not be predicted: {failure.error_type}: {failure.message}"
         ) from failure.exception
     return outcome.value
+
+
+def member_outputs(pool: MemberPool, X: Any, executor: Executor) -> NDArray[np.float64]:
+    """Return the aligned outputs of every member, shape (members, rows, outputs), one member a task."""
+    tasks = (Task(index, member, int(X.shape[0])) for index, member in enumerate(pool.members))
+    done = {outcome.id: _value(outcome) for outcome in executor.run(_one_member, (replace(pool, members=()), X), tasks)}
+    return np.stack([done[index] for index in sorted(done)])
+
+
+def _one_member(shared: tuple[MemberPool, Any], member: Member) -> NDArray[np.float64]:
+    pool, X = shared
+    return pool.member_outputs(member, X)
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,9 @@ class Predictor(Protocol):
     def without(self, partition: int) -> "Predictor":
         """Return the predictor of the same members but the one of this partition."""
 
+    def first(self, count: int) -> "Predictor":
+        """Return the predictor of the first members, in the order of their partitions."""
+
 
 class FitContext(Protocol):
     """What a combiner may ask for while it is fitted."""
@@ -170,6 +173,14 @@ class Combiner(Protocol):
 
 class Tracker(Protocol):
     """A consumer of a run's journal."""
+
+    @property
+    def uri(self) -> str | None:
+        """Where it writes to, absolute; None where it does not."""
+
+    @property
+    def ui_command(self) -> str | None:
+        """The command that shows what was written, None where there is none."""
 
     def open(self, directory: Path) -> None:
         """Begin; fail early where the place to write to cannot be reached."""

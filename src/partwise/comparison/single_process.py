@@ -25,7 +25,7 @@ from partwise.protocols import Encoder
 from partwise.records import Member, OutputKind
 from partwise.resources import Usage, measure_usage
 
-__all__ = ["SingleJob", "SingleModelError", "SingleResult", "fit_in_fresh_process"]
+__all__ = ["SingleJob", "SingleModelError", "SingleResult", "fit_in_fresh_process", "iterations"]
 
 
 class SingleModelError(PartwiseError, RuntimeError):
@@ -46,26 +46,30 @@ class SingleJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SingleResult:
-    """What it sends back. ``usage`` covers encoding and fit, ``startup_seconds`` the process's imports and reading."""
+    """What it sends back; the start of the process and its imports are in none of the times."""
 
     outputs: NDArray[np.float64]
     kind: OutputKind
-    usage: Usage
-    encode_seconds: float
+    encoding: Usage
+    fitting: Usage
     predict_seconds: float
     content_digest: str
+    iterations: int | None
     where: str
+
+
+def iterations(estimator: Any) -> int | None:
+    """Return how many rounds an iterative learner ran, None where it does not say."""
+    rounds = getattr(estimator, "n_iter_", None)
+    return None if rounds is None else int(np.max(rounds))
 
 
 def run(job: SingleJob) -> SingleResult:
     """Fit the single model on all rows and predict the test rows, each step timed."""
-    cores = job.job.cpus
-    with measure_usage() as usage:
-        started = time.perf_counter()
+    with measure_usage() as encoding:
         matrix = job.train if job.encoder is None else job.encoder.fit(job.train).transform(job.train)
-        encode_seconds = time.perf_counter() - started
-        # The same function as for a member: one model is an ensemble of one partition that has all rows.
-        fitted = fit_member(job.job, Part(0, matrix, job.y, job.weights))
+    # The same function as for a member: one model is an ensemble of one partition that has all rows.
+    fitted = fit_member(job.job, Part(0, matrix, job.y, job.weights))
     estimator = cloudpickle.loads(fitted.estimator)
     member = Member(partition=0, estimator=estimator, classes=fitted.classes, content_digest=fitted.content_digest)
     n_classes = None if job.job.labels is None else len(job.job.labels)
@@ -75,11 +79,12 @@ def run(job: SingleJob) -> SingleResult:
     return SingleResult(
         outputs=outputs,
         kind=predictor.kind,
-        usage=usage,
-        encode_seconds=encode_seconds,
+        encoding=encoding,
+        fitting=fitted.usage,
         predict_seconds=time.perf_counter() - started,
         content_digest=fitted.content_digest,
-        where=f"a fresh process on {socket.gethostname()}, {cores} cores",
+        iterations=iterations(estimator),
+        where=f"a fresh process on {socket.gethostname()}, {job.job.cpus} cores",
     )
 
 

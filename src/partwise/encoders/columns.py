@@ -1,4 +1,4 @@
-"""Match the columns of a table by name, and refuse infinite values: the same for every encoder."""
+"""Match the columns of a table by name, and read the numeric ones: the same for every encoder."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from partwise.errors import InputError
 
-__all__ = ["column_names", "matched", "refuse_infinite"]
+__all__ = ["column_names", "is_numeric", "matched", "numbers", "refuse_infinite"]
 
 
 def column_names(table: pd.DataFrame) -> list[str]:
@@ -49,6 +49,29 @@ def matched(table: pd.DataFrame, names: Sequence[str]) -> list["pd.Series[Any]"]
             f"The table has: {_quoted(list(places))}. Give the columns that the encoder was fitted on."
         )
     return [table.iloc[:, places[name]] for name in names]
+
+
+def is_numeric(dtype: Any) -> bool:
+    """Whether this is a numeric or boolean type of NumPy, pandas or Arrow; complex numbers are not."""
+    return bool(pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype))
+
+
+def numbers(columns: Sequence["pd.Series[Any]"], n_rows: int, dtype: Any) -> NDArray[Any]:
+    """Return the columns as a matrix; missing values, and texts that are no numbers, are NaN.
+
+    Raises
+    ------
+    InputError
+        When a column has infinite values.
+    """
+    matrix = np.empty((n_rows, len(columns)), dtype=dtype)
+    for place, column in enumerate(columns):
+        # one row made of a dict has objects where a value is None
+        read = column if is_numeric(column.dtype) else pd.to_numeric(column, errors="coerce")
+        values = read.to_numpy(dtype=np.float64, na_value=np.nan)
+        refuse_infinite(values, str(column.name))
+        matrix[:, place] = values
+    return matrix
 
 
 def refuse_infinite(values: NDArray[np.floating[Any]], name: str) -> None:

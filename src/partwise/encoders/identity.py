@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from partwise.encoders.columns import column_names, matched, refuse_infinite
+from partwise.encoders.columns import column_names, is_numeric, matched, numbers
 from partwise.errors import InputError
 
 __all__ = ["NumericEncoder"]
@@ -50,12 +50,7 @@ class NumericEncoder(BaseEstimator):
         check_is_fitted(self, "columns_")
         columns = matched(table, self.columns_)
         _refuse_others(columns)
-        matrix = np.empty((len(table), len(columns)), dtype=np.float32)
-        for place, column in enumerate(columns):
-            values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-            refuse_infinite(values, self.columns_[place])
-            matrix[:, place] = values
-        return matrix
+        return numbers(columns, len(table), np.float32)
 
     def feature_names_out(self) -> list[str]:
         """Return the names of the features, which are those of the columns."""
@@ -68,13 +63,9 @@ class NumericEncoder(BaseEstimator):
 
 
 def _refuse_others(columns: list["pd.Series[Any]"]) -> None:
-    others = [f"{column.name!r} ({column.dtype})" for column in columns if not _is_numeric(column.dtype)]
+    others = [f"{column.name!r} ({column.dtype})" for column in columns if not is_numeric(column.dtype)]
     if others:
         raise InputError(
             f"{len(others)} columns are not numeric: {', '.join(others)}. Valid: numeric and boolean types. "
             "Let partwise encode the table (leave out --no-encode), or drop these columns."
         )
-
-
-def _is_numeric(dtype: Any) -> bool:
-    return bool(pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype))

@@ -47,6 +47,16 @@ class RayExecutor:
     max_attempts: int = 3
     ship: tuple[str, ...] = ()
 
+    def connect(self) -> None:
+        """Reach the cluster now rather than with the first task.
+
+        Raises
+        ------
+        ClusterError
+            If it cannot be reached or started.
+        """
+        connect(self.address, self.ship)
+
     @property
     def slots(self) -> int:
         """How many tasks run at the same time."""

@@ -1,0 +1,154 @@
+"""From two models' outputs and costs to the record of a comparison."""
+
+import socket
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from partwise.comparison.dataset import Dataset
+from partwise.comparison.records import Comparison, DifferenceReport, EnsembleReport, ModelReport
+from partwise.comparison.single_process import SingleResult, iterations
+from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
+from partwise.evaluation import Metric, Outputs, Truth, difference_between, scores_of
+from partwise.provenance import versions
+
+__all__ = ["Costs", "Judged", "Summary", "aligned", "make_comparison"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """The truth about the test rows and what both models said."""
+
+    metric: Metric
+    truth: Truth
+    single: Outputs
+    ensemble: Outputs
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What the run saw of the ensemble's costs beyond its fit, and where it ran."""
+
+    startup_seconds: float
+    predict_seconds: float
+    slots: int
+    nodes: int
+    address: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The names under which the recipe is reported."""
+
+    learner: str
+    partitions: int
+    partitioner: str
+    combine: str
+    notes: list[str] = field(default_factory=list)
+
+
+def aligned(outputs: NDArray[np.float64], codes: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
+    """Return outputs with a column for every class: those that no training row had get the row's smallest value."""
+    if outputs.shape[1] == n_classes:
+        return outputs
+    wider = np.repeat(np.minimum(outputs.min(axis=1, keepdims=True), 0.0), n_classes, axis=1)
+    wider[:, codes] = outputs
+    return wider
+
+
+def make_comparison(  # noqa: PLR0913 - the record is about all of these
+    dataset: Dataset,
+    summary: Summary,
+    judged: Judged,
+    single: SingleResult,
+    model: PartitionedClassifier | PartitionedRegressor,
+    costs: Costs,
+) -> Comparison:
+    """Return the comparison of a fitted ensemble with the single model's result."""
+    difference = difference_between(judged.metric, judged.truth, judged.single, judged.ensemble, seed=judged.seed)
+    return Comparison(
+        metric=judged.metric.name,
+        greater_is_better=judged.metric.greater_is_better,
+        task=dataset.task,
+        learner=summary.learner,
+        partitions=summary.partitions,
+        partitioner=summary.partitioner,
+        combine=summary.combine,
+        n_train=len(dataset.train),
+        n_test=len(dataset.test),
+        single=_single_report(dataset, judged, single),
+        ensemble=_ensemble_report(dataset, judged, model, costs),
+        startup_seconds=costs.startup_seconds,
+        difference=None if difference is None else DifferenceReport(**asdict(difference)),
+        notes=[*dataset.notes, *summary.notes, *_notes(dataset, summary, single, model)],
+        versions=versions(),
+    )
+
+
+def _single_report(dataset: Dataset, judged: Judged, single: SingleResult) -> ModelReport:
+    steps = (single.encoding, single.fitting)
+    peaks = [step.peak_memory_bytes for step in steps if step.peak_memory_bytes is not None]
+    return ModelReport(
+        scores=scores_of(judged.truth, judged.single, judged.metric),
+        fit_seconds=sum(step.seconds for step in steps),
+        predict_seconds=single.predict_seconds,
+        cpu_seconds=sum(step.cpu_seconds for step in steps),
+        peak_memory_bytes=max(peaks, default=None),
+        encode_seconds=single.encoding.seconds,
+        where=single.where,
+        n_rows=len(dataset.train),
+    )
+
+
+def _ensemble_report(
+    dataset: Dataset, judged: Judged, model: PartitionedClassifier | PartitionedRegressor, costs: Costs
+) -> EnsembleReport:
+    steps, driver, members = model.timings_, model.fit_usage_, model.members_
+    peaks = [used.peak_memory_bytes for used in (driver, *members) if used.peak_memory_bytes is not None]
+    place = f"the Ray cluster at {costs.address}" if costs.address else f"a local Ray on {socket.gethostname()}"
+    evidence: dict[str, Any] = {}
+    if model.out_of_partition:
+        evidence = {"evidence_seconds": steps["evidence"], "out_of_partition_score": model.out_of_partition_score_}
+    return EnsembleReport(
+        scores=scores_of(judged.truth, judged.ensemble, judged.metric),
+        fit_seconds=sum(steps[step] for step in ("encode", "partition", "members", "combine")),
+        predict_seconds=costs.predict_seconds,
+        cpu_seconds=driver.cpu_seconds + sum(member.cpu_seconds for member in members),
+        peak_memory_bytes=max(peaks, default=None),
+        encode_seconds=steps["encode"],
+        where=f"{place}, {costs.slots} workers on {costs.nodes} node{'s' if costs.nodes > 1 else ''}",
+        n_rows=len(dataset.train),
+        partition_seconds=steps["partition"],
+        members_seconds=steps["members"],
+        member_fit_seconds=sum(member.fit_seconds for member in members),
+        combine_seconds=steps["combine"],
+        n_members=len(members),
+        n_failed=len(model.failures_),
+        exactness=model.predictor_.exactness,
+        n_nodes=costs.nodes,
+        n_workers=costs.slots,
+        **evidence,
+    )
+
+
+def _notes(
+    dataset: Dataset, summary: Summary, single: SingleResult, model: PartitionedClassifier | PartitionedRegressor
+) -> list[str]:
+    """Return what a reader must know to read the table rightly."""
+    notes = [f"The test rows are {dataset.holdout.description}."]
+    notes += [failure.describe() for failure in model.failures_]
+    counts = model.partitions_.class_counts
+    if counts is not None and (lacking := int((counts == 0).any(axis=1).sum())):
+        notes.append(f"{lacking} of {len(counts)} partitions lack at least one class.")
+    if model.out_of_partition:
+        notes.append("The out-of-partition score is that of an ensemble with one member less, on training rows.")
+        if summary.partitioner == "ordered":
+            notes.append("Partitions are ordered: the out-of-partition score looks into the future.")
+    rounds = [count for member in model.members_ if (count := iterations(member.estimator)) is not None]
+    if single.iterations is not None and rounds and {single.iterations} != set(rounds):
+        spread = f"{min(rounds)}" if min(rounds) == max(rounds) else f"{min(rounds)} to {max(rounds)}"
+        notes.append(f"The single model ran {single.iterations:,} iterations, the members {spread}.")
+    return notes

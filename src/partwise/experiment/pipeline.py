@@ -1,0 +1,160 @@
+"""The composition root: from a configuration to a comparison, in numbered steps."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from partwise.comparison.dataset import Dataset
+from partwise.comparison.judging import Costs, Judged, aligned, make_comparison
+from partwise.comparison.records import Comparison
+from partwise.comparison.single_process import SingleJob, fit_in_fresh_process
+from partwise.config import CompareConfig
+from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
+from partwise.evaluation import Outputs, Truth
+from partwise.executors.ray_tasks import RayExecutor
+from partwise.experiment.preparing import Recipe, make_recipe, read_dataset
+from partwise.experiment.recording import Recorder
+from partwise.fitting import FitJob, prepare_worker
+from partwise.resources import Stopwatch
+from partwise.runs import RunDirectory, default_run_directory
+from partwise.trackers import make_tracker
+
+__all__ = ["ComparisonRun", "compare"]
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonRun:
+    """A finished comparison and where everything about it lies."""
+
+    comparison: Comparison
+    directory: Path
+    tracking_uri: str | None
+    ui_command: str | None
+
+
+def compare(config: CompareConfig, say: Say = lambda _: None, *, show_progress: bool = False) -> ComparisonRun:
+    """Fit the single model and the ensemble on the same rows, judge both, and record everything.
+
+    Parameters
+    ----------
+    say
+        Called with a short sentence as each step begins.
+    show_progress
+        Whether members done, rows per second and time left are shown on stderr.
+
+    Raises
+    ------
+    InputError
+        If something in the configuration or the table is wrong; nothing has been fitted then.
+    PartwiseError
+        If the run fails; it is recorded as failed.
+    """
+    # 1. The table: which columns and which rows play which part.
+    say(f"Reading {config.data}")
+    config, dataset, facts = read_dataset(config)
+    # 2. The recipe, checked against the task; all mistakes at once.
+    recipe = make_recipe(config, dataset)
+    # 3. Where the run is recorded; both places are tried before anything is fitted.
+    directory = RunDirectory.create(config.output or default_run_directory(datetime.now(UTC)))
+    tracker = make_tracker(config.tracking_uri, config.experiment)
+    tracker.open(directory.path)
+    recorder = Recorder(directory, tracker)
+    status = "failed"
+    try:
+        recorder.start(config, dataset, recipe, facts)
+        comparison = _measure(config, dataset, recipe, recorder, say, show_progress=show_progress)
+        status = "finished"
+    except KeyboardInterrupt:
+        status = "interrupted"
+        raise
+    finally:
+        recorder.finish(status)
+    return ComparisonRun(
+        comparison=comparison, directory=directory.path, tracking_uri=tracker.uri, ui_command=tracker.ui_command
+    )
+
+
+def _measure(  # noqa: PLR0913 - the composition root knows everyone
+    config: CompareConfig, dataset: Dataset, recipe: Recipe, recorder: Recorder, say: Say, *, show_progress: bool
+) -> Comparison:
+    clock = Stopwatch()
+    executor = RayExecutor(address=config.address, cpus_per_task=config.cpus_per_member, ship=config.ship)
+    if config.address is not None:
+        # A wrong address must be known before the single model is paid for. A local Ray is started after it: even
+        # an idle one takes some of its processor time.
+        with clock("startup"):
+            executor.connect()
+    # 4. One model on all rows, alone on this machine.
+    cores = os.cpu_count() or 1
+    say(f"Fitting one model on {len(dataset.train):,} rows in a fresh process ({cores} cores)")
+    job = FitJob(template=recipe.learner.estimator, seed=config.seed, cpus=cores, labels=dataset.labels)
+    single = fit_in_fresh_process(
+        SingleJob(
+            job=job,
+            encoder=recipe.encoder,
+            train=dataset.train,
+            y=dataset.y_train,
+            weights=dataset.weights,
+            test=dataset.test,
+        )
+    )
+    # 5. Workers that have imported what a fit needs.
+    say("Starting Ray" if config.address is None else f"Preparing the workers of {config.address}")
+    with clock("startup"):
+        executor.warm(prepare_worker, recipe.learner.estimator)
+    # 6. One member per partition, and their combination.
+    say(f"Fitting {config.partitions} members on {executor.slots} workers")
+    model = _ensemble(config, dataset, recipe, executor, show_progress=show_progress)
+    targets = dataset.y_train if dataset.labels is None else dataset.labels[dataset.y_train]
+    model.fit(dataset.train, targets, dataset.weights, groups=dataset.groups, time=dataset.times)
+    recorder.members(model)
+    # 7. Both on the test rows.
+    say(f"Predicting {len(dataset.test):,} test rows")
+    with clock("predict"):
+        outputs = model.predict_outputs(dataset.test)
+    if dataset.labels is not None:
+        outputs = aligned(outputs, np.searchsorted(dataset.labels, model.classes_), len(dataset.labels))
+    say("Comparing")
+    judged = Judged(
+        metric=recipe.metric,
+        truth=Truth(dataset.y_test, None if dataset.labels is None else len(dataset.labels), dataset.test_groups),
+        single=Outputs.from_array(single.outputs, single.kind),
+        ensemble=Outputs.from_array(outputs, model.predictor_.kind),
+        seed=config.seed,
+    )
+    costs = Costs(
+        startup_seconds=clock.seconds["startup"],
+        predict_seconds=clock.seconds["predict"],
+        slots=executor.slots,
+        nodes=executor.nodes,
+        address=config.address,
+    )
+    comparison = make_comparison(dataset, recipe.summary(config), judged, single, model, costs)
+    # 8. Everything that was found, on disk and in the tracker.
+    say("Writing the model, the plots and the records")
+    recorder.results(comparison, model, dataset, judged, executor)
+    return comparison
+
+
+def _ensemble(
+    config: CompareConfig, dataset: Dataset, recipe: Recipe, executor: RayExecutor, *, show_progress: bool
+) -> PartitionedClassifier | PartitionedRegressor:
+    kind = PartitionedRegressor if dataset.labels is None else PartitionedClassifier
+    return kind(
+        recipe.learner.estimator,
+        n_partitions=config.partitions,
+        partitioner=recipe.partitioner,
+        combine=recipe.combine,
+        encoder=recipe.encoder,
+        executor=executor,
+        cpus_per_member=config.cpus_per_member,
+        out_of_partition=config.evidence,
+        random_state=config.seed,
+        verbose=int(show_progress),
+    )

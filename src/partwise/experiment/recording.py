@@ -1,0 +1,189 @@
+"""Write what a run finds: its directory, its journal, and the tracker that follows the journal."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from partwise.comparison.dataset import Dataset
+from partwise.comparison.judging import Judged, aligned
+from partwise.comparison.records import Comparison
+from partwise.config import CompareConfig
+from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
+from partwise.evaluation import Growth, Truth, curve_as_members_are_added, reported_metrics, score_intervals
+from partwise.experiment.preparing import Recipe
+from partwise.model_store import StoredModel, save_model
+from partwise.prediction import member_outputs
+from partwise.protocols import Executor, Tracker
+from partwise.provenance import git_commit, versions
+from partwise.report.plots import PlotData, write_plots
+from partwise.runs import RunDirectory
+
+__all__ = ["Recorder"]
+
+_GROWTH_ROWS = 5_000
+_GROWTH_MEMBERS = 100
+_EXAMPLE_ROWS = 5
+_NOT_NEEDED_TO_PREDICT = ("python", "ray", "mlflow", "pyarrow")
+
+Model = PartitionedClassifier | PartitionedRegressor
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Sends each event to the journal first, then to the tracker: what was not tracked can be sent again."""
+
+    directory: RunDirectory
+    tracker: Tracker
+
+    def start(self, config: CompareConfig, dataset: Dataset, recipe: Recipe, facts: dict[str, Any]) -> None:
+        """Record the settings, the data and the software."""
+        settings = {
+            **config.model_dump(mode="json", exclude={"output", "tracking_uri", "experiment"}),
+            "task": dataset.task,
+            "metric": recipe.metric.name,
+            "partitioner": recipe.partitioner,
+            "combine": recipe.combine,
+            "holdout": dataset.holdout.description,
+        }
+        for name, value in recipe.learner.estimator.get_params().items():
+            settings[f"learner.{name}"] = str(value)
+        tags = {f"version.{name}": number for name, number in versions().items()}
+        tags |= {"data_digest": facts["digest"], "git_commit": git_commit() or "none"}
+        self.directory.write_json("run.json", {"settings": settings, "tags": tags, "dataset": facts})
+        name = f"{facts['name']} · {config.learner} × {config.partitions}"
+        self._write("run_started", name=name, settings=settings, tags=tags, dataset=facts)
+
+    def members(self, model: Model) -> None:
+        """Record the partitions, and each member or its failure."""
+        counts = model.partitions_.class_counts
+        partitions = [
+            {"partition": index, "n_rows": int(size), "class_counts": _named(model, None if counts is None else counts[index])}
+            for index, size in enumerate(model.partitions_.sizes)
+        ]
+        self.directory.write_json("partitions.json", {"method": model.partitions_.method, "partitions": partitions})
+        self._write("partitioned", method=model.partitions_.method, partitions=partitions)
+        scores = model.out_of_partition_member_scores_.tolist() if model.out_of_partition else [None] * len(model.members_)
+        entries = [
+            {
+                "partition": member.partition,
+                "n_rows": member.n_rows,
+                "class_counts": _named(model, member.class_counts),
+                "fit_seconds": member.fit_seconds,
+                "cpu_seconds": member.cpu_seconds,
+                "peak_memory_bytes": member.peak_memory_bytes,
+                "node": member.node,
+                "process": member.process,
+                "started": member.started,
+                "seed": member.seed,
+                "content_digest": member.content_digest,
+                "attempts": member.attempts,
+                "out_of_partition_score": score,
+            }
+            for member, score in zip(model.members_, scores, strict=True)
+        ]
+        failures = [
+            {
+                "partition": failure.partition,
+                "n_rows": failure.n_rows,
+                "reason": failure.reason,
+                "message": failure.message,
+                "attempts": failure.attempts,
+            }
+            for failure in model.failures_
+        ]
+        for entry in entries:
+            self._write("member_finished", **entry)
+        for entry in failures:
+            self._write("member_failed", **entry)
+        self.directory.write_json("members.json", entries)
+        self.directory.write_json("failures.json", failures)
+
+    def results(
+        self, comparison: Comparison, model: Model, dataset: Dataset, judged: Judged, executor: Executor
+    ) -> None:
+        """Record the comparison, the plots and the model."""
+        path = self.directory.path
+        (path / "comparison.json").write_text(comparison.to_json())
+        self._write("comparison", comparison=comparison.model_dump(mode="json"))
+        plots = write_plots(path / "plots", _plot_data(model, dataset, judged, executor))
+        files = ["run.json", "partitions.json", "members.json", "failures.json", "comparison.json"]
+        self._write("artifacts", paths=[*files, *(str(plot.relative_to(path)) for plot in plots)])
+        save_model(path / "model", stored(model, tuple(map(str, dataset.train.columns))))
+        example = dataset.test.head(_EXAMPLE_ROWS)
+        example.to_parquet(path / "input_example.parquet")
+        pd.DataFrame({"prediction": model.predict(example)}).to_parquet(path / "output_example.parquet")
+        requirements = [
+            f"{name}=={number}" for name, number in versions().items() if name not in _NOT_NEEDED_TO_PREDICT
+        ]
+        self._write(
+            "model_saved",
+            path="model",
+            input_example="input_example.parquet",
+            output_example="output_example.parquet",
+            pip_requirements=requirements,
+        )
+
+    def finish(self, status: str) -> None:
+        """Record how the run ended."""
+        self._write("run_finished", status=status)
+        self.tracker.close(status)
+
+    def _write(self, event: str, **details: Any) -> None:
+        entry = {"event": event, **details}
+        self.directory.append(entry)
+        self.tracker.write([entry])
+
+
+def stored(model: Model, columns: tuple[str, ...]) -> StoredModel:
+    """Return what is stored of a fitted ensemble: all that a prediction needs."""
+    return StoredModel(
+        task="classification" if hasattr(model, "classes_") else "regression",
+        classes=getattr(model, "classes_", None),
+        encoder=model.encoder_,
+        predictor=model.predictor_,
+        feature_names=columns,
+    )
+
+
+def _named(model: Model, counts: Any) -> dict[str, int] | None:
+    if counts is None:
+        return None
+    return {str(label): int(count) for label, count in zip(model.classes_, counts, strict=True)}
+
+
+def _plot_data(model: Model, dataset: Dataset, judged: Judged, executor: Executor) -> PlotData:
+    outputs = {"single": judged.single, "ensemble": judged.ensemble}
+    metrics = {metric.name: metric for metric in (judged.metric, *reported_metrics(judged.truth.n_classes))}
+    return PlotData(
+        metric=judged.metric.name,
+        greater_is_better=judged.metric.greater_is_better,
+        truth=judged.truth,
+        single=judged.single,
+        ensemble=judged.ensemble,
+        class_names=() if dataset.labels is None else tuple(map(str, dataset.labels)),
+        intervals=score_intervals(list(metrics.values()), judged.truth, outputs, seed=judged.seed),
+        members=tuple(model.members_),
+        growth=_growth(model, dataset, judged, executor),
+    )
+
+
+def _growth(model: Model, dataset: Dataset, judged: Judged, executor: Executor) -> Growth:
+    """Return the metric as members are added, on a sample of the test rows: each member speaks alone here."""
+    n_rows = len(dataset.test)
+    chosen = np.sort(np.random.default_rng(judged.seed).choice(n_rows, min(n_rows, _GROWTH_ROWS), replace=False))
+    rows = dataset.test.iloc[chosen]
+    predictor = model.predictor_.first(_GROWTH_MEMBERS)
+    matrix = rows if model.encoder_ is None else model.encoder_.transform(rows)
+    each = member_outputs(predictor.pool, matrix, executor)
+    n_classes = judged.truth.n_classes
+    if n_classes is not None:
+        codes = np.searchsorted(dataset.labels, model.classes_)
+        each = np.stack([aligned(outputs, codes, n_classes) for outputs in each])
+    truth = Truth(judged.truth.y[chosen], n_classes)
+
+    def combined(_so_far: Any, _member: Any, n_so_far: int) -> Any:
+        return predictor.first(n_so_far + 1).combine(each[: n_so_far + 1])
+
+    return curve_as_members_are_added(judged.metric, truth, each, predictor.kind, fold=combined)

@@ -1,0 +1,133 @@
+"""Read a model: everything is checked before anything is deserialised."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_args
+
+from partwise.errors import ModelStoreError
+from partwise.model_store.objects import FORMATS, deserialise, digest
+from partwise.model_store.plain import array_of, predictor_of
+from partwise.model_store.saving import FORMAT_VERSION, MANIFEST
+from partwise.model_store.stored import StoredModel
+from partwise.pool import MemberPool
+from partwise.records import Member, OutputKind
+
+__all__ = ["load_model"]
+
+_REQUIRED = ("task", "kind", "n_classes", "classes", "feature_names", "predictor", "encoder", "members")
+_TASKS = ("classification", "regression")
+_AGAIN = "Store the model again, or restore the directory from where it was copied."
+
+
+def load_model(directory: Path, *, trust: bool = False) -> StoredModel:
+    """Read a model from a directory.
+
+    Parameters
+    ----------
+    trust
+        Whether parts that hold code may run it. Without it only types on partwise's own list are made. A file that
+        was made to harm can still crash the libraries that read it; for strangers' models that takes a sandbox.
+
+    Raises
+    ------
+    ModelStoreError
+        If a file is missing or changed, is of another format version, holds code without ``trust``, or holds types
+        that are not on the list.
+    """
+    directory = Path(directory)
+    manifest = _read_manifest(directory)
+    parts = [*manifest["members"], *([manifest["encoder"]] if manifest["encoder"] else [])]
+    for part in parts:
+        _check_part(directory, part, trust=trust)
+    for part in parts:
+        _check_digest(directory, part)
+    try:
+        members = tuple(_member(directory, part) for part in manifest["members"])
+        classes = array_of(manifest["classes"])
+        names = manifest["feature_names"]
+        if manifest["n_classes"] != (None if classes is None else len(classes)):
+            raise ValueError(f"n_classes is {manifest['n_classes']}")  # noqa: TRY301 - one message for all wrong values
+        pool = MemberPool(members, manifest["n_classes"], manifest["kind"])
+        feature_names = None if names is None else tuple(names)
+        predictor = predictor_of(manifest["predictor"], pool)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelStoreError(
+            f"{directory / MANIFEST} has a wrong value ({type(error).__name__}: {error}). {_AGAIN}"
+        ) from error
+    return StoredModel(
+        task=manifest["task"],
+        classes=classes,
+        encoder=_object(directory, manifest["encoder"]) if manifest["encoder"] else None,
+        predictor=predictor,
+        feature_names=feature_names,
+    )
+
+
+def _read_manifest(directory: Path) -> dict[str, Any]:
+    path = directory / MANIFEST
+    try:
+        manifest = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ModelStoreError(
+            f"{directory} holds no model: there is no {MANIFEST}. Give the directory that save_model returned, "
+            "such as the `model` of a run directory."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ModelStoreError(f"{path} cannot be read, or is damaged or cut ({error}). {_AGAIN}") from error
+    found = manifest.get("format_version") if isinstance(manifest, dict) else None
+    if found != FORMAT_VERSION:
+        raise ModelStoreError(
+            f"{path} has format version {found!r}; this partwise reads {FORMAT_VERSION}. "
+            "Load it with the version of partwise that stored it."
+        )
+    missing = [name for name in _REQUIRED if name not in manifest]
+    if missing:
+        raise ModelStoreError(f"{path} lacks {', '.join(missing)}. {_AGAIN}")
+    if not isinstance(manifest["members"], list) or not manifest["members"]:
+        raise ModelStoreError(f"{path} lists no members. {_AGAIN}")
+    for name, valid in (("task", _TASKS), ("kind", get_args(OutputKind))):
+        if manifest[name] not in valid:
+            raise ModelStoreError(f"{path} has {name} {manifest[name]!r}. Valid: {', '.join(valid)}. {_AGAIN}")
+    return manifest
+
+
+def _check_part(directory: Path, part: Any, *, trust: bool) -> None:
+    """Refuse a file that lies elsewhere, is of no known format, or may not be read without trust."""
+    name = part.get("file") if isinstance(part, Mapping) else part
+    if not isinstance(name, str) or not isinstance(part, Mapping) or "\0" in name:
+        raise ModelStoreError(f"{directory / MANIFEST} names the file {name!r}: not a name. {_AGAIN}")
+    if not (directory / name).resolve().is_relative_to(directory.resolve()):
+        raise ModelStoreError(f"{directory / MANIFEST} names {name!r}, outside of the model's directory. {_AGAIN}")
+    if part.get("format") not in FORMATS:
+        raise ModelStoreError(f"{name} is of format {part.get('format')!r}. Valid: {', '.join(FORMATS)}. {_AGAIN}")
+    if part["format"] == "cloudpickle" and not trust:
+        raise ModelStoreError(
+            f"{directory / name} holds code (cloudpickle), which loading would run. If you trust where the model "
+            "comes from, load it with trust=True."
+        )
+
+
+def _check_digest(directory: Path, part: Mapping[str, Any]) -> None:
+    path = directory / part["file"]
+    try:
+        found = digest(path)
+    except OSError as error:
+        raise ModelStoreError(f"{path} cannot be read ({error.strerror}). {_AGAIN}") from error
+    if found != part.get("sha256"):
+        raise ModelStoreError(
+            f"{path} was changed or damaged: its SHA-256 is {found}, {MANIFEST} says {part.get('sha256')}. {_AGAIN}"
+        )
+
+
+def _object(directory: Path, part: Mapping[str, Any]) -> Any:
+    path = directory / part["file"]
+    return deserialise(path.read_bytes(), part["format"], str(path))
+
+
+def _member(directory: Path, part: Mapping[str, Any]) -> Member:
+    values = {field.name: part[field.name] for field in fields(Member) if field.name in part}
+    for name in ("classes", "class_counts"):
+        values[name] = array_of(part[name])
+    return Member(**values | {"estimator": _object(directory, part)})

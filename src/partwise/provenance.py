@@ -1,0 +1,44 @@
+"""Where results come from: versions of software, the commit, a digest of the data."""
+
+import hashlib
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["data_digest", "git_commit", "versions"]
+
+_PACKAGES = ("partwise", "ray", "scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "skrub", "skops", "mlflow")
+_BOOSTING = ("xgboost", "lightgbm")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that results depend on; what is not installed is left out."""
+    found = {"python": platform.python_version()}
+    for package in (*_PACKAGES, *_BOOSTING):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def git_commit() -> str | None:
+    """Return the commit of the working directory, with ``-dirty`` where files differ from it; None outside of git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603 - constant
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return said.stdout.strip()
+
+
+def data_digest(table: pd.DataFrame) -> str:
+    """Return 16 hexadecimal digits that depend on column names, values and the order of rows."""
+    digest = hashlib.sha256()
+    for name, column in table.items():
+        digest.update(str(name).encode())
+        digest.update(np.ascontiguousarray(pd.util.hash_pandas_object(column, index=False).to_numpy()).tobytes())
+    return digest.hexdigest()[:16]

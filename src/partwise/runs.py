@@ -1,0 +1,150 @@
+"""The run directory and its journal: what happened, as files that outlive the process."""
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from partwise.errors import InputError
+
+__all__ = ["JOURNAL", "RunDirectory", "default_run_directory"]
+
+JOURNAL = "journal.jsonl"
+
+_HOME = "partwise-runs"
+
+
+def default_run_directory(now: datetime) -> Path:
+    """Return ``partwise-runs/YYYYMMDD-HHMMSS-xxxxxx`` below the working directory; two calls never agree."""
+    return Path.cwd() / _HOME / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """A directory with the records of one run; one process writes to it."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """Make a new run directory, or take one that is empty.
+
+        Raises
+        ------
+        InputError
+            If it holds files already, or cannot be written to.
+        """
+        path = Path(path).absolute()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            held = sorted(entry.name for entry in path.iterdir())
+            if not held:
+                # Now rather than after hours of fitting: a directory can exist and yet take no files.
+                probe = path / f".{secrets.token_hex(3)}.tmp"
+                probe.touch()
+                probe.unlink()
+        except OSError as error:
+            raise InputError(
+                f"The run directory {path} cannot be written to ({error.strerror}). Give another one, on a disk with "
+                "space and the right to write."
+            ) from error
+        if held:
+            shown = ", ".join(held[:3]) + (", ..." if len(held) > 3 else "")  # noqa: PLR2004 - enough to know it by
+            raise InputError(
+                f"The run directory {path} is not empty (it holds {shown}). Give a new one, or delete that one: runs "
+                "are never mixed."
+            )
+        return cls(path)
+
+    def write_json(self, name: str, value: Any) -> Path:
+        """Write a value as JSON under a name and return the file; a reader sees the old file or the new one."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(_plain(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.replace(path)
+        return path
+
+    def append(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Append an event to the journal and return it as it stands there.
+
+        ``time``, in seconds since the epoch, is added where it lacks.
+
+        Raises
+        ------
+        InputError
+            If the event has no ``event``, its kind.
+        """
+        if not isinstance(event.get("event"), str):
+            raise InputError(f"An event needs `event`, its kind as a text; got {dict(event)!r}.")
+        entry: dict[str, Any] = {"time": time.time(), **_plain(event)}
+        with (self.path / JOURNAL).open("ab") as journal:
+            _cut_torn_line(journal.fileno(), self.path / JOURNAL)
+            journal.write(json.dumps(entry, allow_nan=False).encode() + b"\n")
+        return entry
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Yield the events of the journal in order; a last line that a crash cut short is no event.
+
+        Raises
+        ------
+        InputError
+            If another line is no event.
+        """
+        path = self.path / JOURNAL
+        if not path.exists():
+            return
+        with path.open("rb") as journal:
+            for number, line in enumerate(journal, start=1):
+                if not line.endswith(b"\n"):
+                    return
+                yield _event(line, path, number)
+
+
+def _event(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        event = json.loads(line)
+    except ValueError as error:
+        event = error
+    if not isinstance(event, dict) or "event" not in event:
+        raise InputError(f"Line {number} of {path} is no event: {line[:80]!r}. Restore the file, or delete that line.")
+    return event
+
+
+def _cut_torn_line(descriptor: int, path: Path) -> None:
+    """Drop what a crash left of a last line, so that the next event does not continue it."""
+    size = os.fstat(descriptor).st_size
+    if size == 0:
+        return
+    with path.open("rb") as journal:
+        journal.seek(size - 1)
+        if journal.read(1) == b"\n":
+            return
+    os.ftruncate(descriptor, path.read_bytes().rfind(b"\n") + 1)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON knows it: arrays as lists, NaN and infinity as null, paths and times as text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (np.ndarray, np.generic)):
+        # NumPy's own list of times with nanoseconds is one of bare integers.
+        return _plain(value.astype(str).tolist() if value.dtype.kind == "M" else value.tolist())
+    return _plain_scalar(value)
+
+
+def _plain_scalar(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    return str(value) if isinstance(value, Path) else value

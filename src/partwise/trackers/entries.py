@@ -1,0 +1,122 @@
+"""Events of the journal as flat parameters, metrics and tags: plain values, no tracking library."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from partwise.trackers.uris import without_credentials
+
+__all__ = [
+    "clipped",
+    "comparison_metrics",
+    "dataset_fields",
+    "member_metrics",
+    "member_params",
+    "member_table",
+    "numbers",
+    "partition_metrics",
+]
+
+_MEMBER_METRICS = ("n_rows", "fit_seconds", "cpu_seconds", "peak_memory_bytes", "out_of_partition_score")
+_MEMBER_PARAMS = ("partition", "class_counts", "seed", "attempts", "node", "process")
+_COLUMNS = ("partition", "event", *_MEMBER_METRICS, *_MEMBER_PARAMS[1:], "started", "content_digest")
+_FAILURE_COLUMNS = ("reason", "message")
+
+
+def clipped(value: Any, limit: int) -> str:
+    """Return a value as text of at most ``limit`` characters that says when it was cut, without credentials."""
+    text = without_credentials(value if isinstance(value, str) else _text(value))
+    if len(text) <= limit:
+        return text
+    mark = f"... [cut from {len(text):,} characters]"
+    return text[: limit - len(mark)] + mark
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, (Mapping, list, tuple)) else str(value)
+
+
+def numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    """Return the finite numbers among the values."""
+    return {
+        name: float(value)
+        for name, value in values.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    }
+
+
+def comparison_metrics(comparison: Mapping[str, Any]) -> dict[str, float]:
+    """Return the scores, costs and differences of a comparison by name; what is null is left out."""
+    single, ensemble = comparison["single"], comparison["ensemble"]
+    difference = comparison.get("difference") or {}
+    names = ("estimate", "low", "high", "p_value")
+    return numbers(
+        {
+            **dict(_model_metrics("single", single)),
+            **dict(_model_metrics("ensemble", ensemble)),
+            **{f"difference_{name}": difference.get(name) for name in names},
+            **{name: comparison.get(name) for name in ("startup_seconds", "speedup", "efficiency")},
+            **{name: ensemble.get(name) for name in ("n_members", "n_failed", "n_workers", "n_nodes")},
+        }
+    )
+
+
+def _model_metrics(role: str, report: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, score in report["scores"].items():
+        yield f"{role}_{name}", score
+    for name, value in report.items():
+        if name.endswith(("_seconds", "_bytes", "_score")):
+            yield f"{role}_{name}", value
+
+
+def partition_metrics(event: Mapping[str, Any]) -> dict[str, float]:
+    """Return how many partitions there are, and the rows of the smallest and the largest."""
+    rows = [partition["n_rows"] for partition in event["partitions"]]
+    return numbers({"n_partitions": len(rows), "partition_rows_min": min(rows), "partition_rows_max": max(rows)})
+
+
+def member_metrics(event: Mapping[str, Any]) -> dict[str, float]:
+    """Return the measurements of a member."""
+    return numbers({name: event.get(name) for name in _MEMBER_METRICS})
+
+
+def member_params(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what identifies a member and where it was fitted."""
+    return {name: event[name] for name in _MEMBER_PARAMS if event.get(name) is not None}
+
+
+def member_table(events: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Return members and failures as columns, one value a member; failures' columns only where there are any."""
+    failed = any(name in event for event in events for name in _FAILURE_COLUMNS)
+    columns = _COLUMNS + (_FAILURE_COLUMNS if failed else ())
+    return {name: [event.get(name) for event in events] for name in columns}
+
+
+def dataset_fields(dataset: Mapping[str, Any], limit: int) -> dict[str, str]:
+    """Return a dataset's source, schema and profile as MLflow writes them: JSON texts, by field name.
+
+    ``limit`` is the longest digest that is taken.
+    """
+    source = without_credentials(str(dataset.get("source") or dataset["name"]))
+    online = source.startswith(("http://", "https://"))
+    columns = (dataset.get("schema") or {}).items()
+    schema = [{"type": _column_type(str(dtype)), "name": str(name), "required": False} for name, dtype in columns]
+    profile = {"num_rows": dataset.get("n_rows"), "num_columns": dataset.get("n_columns")}
+    profile |= {name: dataset.get(name) for name in ("n_train", "n_test", "target")}
+    return {
+        "name": str(dataset["name"])[:500],
+        "digest": str(dataset["digest"])[:limit],
+        "source_type": "http" if online else "local",
+        "source": json.dumps({"url" if online else "uri": source}),
+        "schema": json.dumps({"mlflow_colspec": schema}),
+        "profile": json.dumps(profile),
+    }
+
+
+def _column_type(dtype: str) -> str:
+    lower = dtype.lower()
+    for stem, name in (("bool", "boolean"), ("int", "long"), ("float", "double"), ("double", "double")):
+        if stem in lower:
+            return name
+    return "datetime" if lower.startswith(("datetime", "timestamp", "date")) else "string"

@@ -1,0 +1,311 @@
+"""Runs in MLflow: one parent run, a child for each member, the model, and the files of the run directory."""
+
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from shlex import quote
+from typing import Any
+from urllib.parse import quote as percent
+
+import pandas as pd
+
+from partwise import __version__
+from partwise.errors import InputError, PartwiseError, unknown_choice
+from partwise.trackers import entries
+from partwise.trackers.origin import git_commit, user_name
+from partwise.trackers.quiet import environment, quiet_loggers
+from partwise.trackers.uris import absolute_uri, fault_of_database, sqlite_file, without_credentials
+
+with environment(MLFLOW_DISABLE_TELEMETRY="true"):  # MLflow decides at its import whether to start a sender
+    import mlflow.pyfunc
+    from mlflow import MlflowClient
+    from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric, Param, RunTag
+    from mlflow.exceptions import MlflowException
+    from mlflow.models import Model, ModelSignature, infer_signature
+    from mlflow.types import ColSpec, Schema
+    from mlflow.types.schema import AnyType
+
+__all__ = ["MlflowTracker"]
+
+_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+_MOST_CHILDREN = 100
+_LONGEST_PARAM, _LONGEST_TAG, _LONGEST_DIGEST = 6000, 8000, 36
+_METRICS_A_BATCH, _OTHERS_A_BATCH = 1000, 100
+_TABLE = "members.json"
+_FIRST_CONTACT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+"""MLflow's own settings are for a server that is known to be there: it would wait four minutes."""
+
+
+class MlflowTracker:
+    """Track a run in MLflow.
+
+    The user's active run and tracking URI are left alone, and MLflow's telemetry is off while this is at work.
+
+    Parameters
+    ----------
+    uri
+        MLflow's tracking URI. A relative SQLite file is taken from the working directory, now.
+    experiment
+        The name of the experiment; it is made where it does not exist.
+    """
+
+    def __init__(self, uri: str, experiment: str) -> None:
+        self._uri = absolute_uri(uri)
+        self._experiment = experiment
+        self._experiment_id = ""
+        self._directory = Path()
+        self._members: list[Mapping[str, Any]] = []
+        self._table = False
+        self.run_id: str | None = None
+        self.model_uri: str | None = None
+
+    @property
+    def uri(self) -> str:
+        """The tracking URI, absolute, without credentials."""
+        return without_credentials(self._uri)
+
+    @property
+    def ui_command(self) -> str | None:
+        """The command that shows the runs; None where a server shows them already, at ``uri``."""
+        if not self._uri.startswith(("sqlite:", "postgresql", "mysql", "mssql")):
+            return None
+        return f"mlflow ui --backend-store-uri {quote(self.uri)} --host 127.0.0.1"
+
+    def open(self, directory: Path) -> None:
+        """Reach the tracking server and find or make the experiment.
+
+        Raises
+        ------
+        InputError
+            If the server cannot be reached or refuses, or the experiment was deleted.
+        """
+        self._directory = Path(directory)
+        fault = fault_of_database(self._uri)
+        if fault is not None:
+            raise self._unreachable(fault)
+        with self._at_work(**_FIRST_CONTACT):
+            try:
+                self._client = MlflowClient(tracking_uri=self._uri)
+                found = self._client.get_experiment_by_name(self._experiment)
+                self._experiment_id = found.experiment_id if found else self._new_experiment()
+            except MlflowException as error:
+                raise self._unreachable(str(error)) from None  # the error's own text may have the password
+        if found and found.lifecycle_stage == "deleted":
+            raise InputError(
+                f"The MLflow experiment {self._experiment!r} was deleted. Choose another name, or restore it: "
+                f"mlflow experiments restore --experiment-id {self._experiment_id}."
+            )
+
+    def write(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Take events of the journal, in order; kinds that are not tracked are passed over.
+
+        Members are kept until the comparison, or the end: the fit need not wait for the tracking server.
+        """
+        takers = {
+            "run_started": self._start,
+            "partitioned": self._describe_partitions,
+            "member_finished": self._members.append,
+            "member_failed": self._members.append,
+            "comparison": self._log_comparison,
+            "artifacts": self._upload,
+            "model_saved": self._log_model,
+        }
+        with self._at_work():
+            for event in events:
+                if event["event"] in takers:
+                    takers[event["event"]](event)
+
+    def close(self, status: str) -> None:
+        """End the run as ``finished``, ``failed`` or ``interrupted``."""
+        if status not in _STATUS:
+            raise unknown_choice("status", status, _STATUS)
+        if self.run_id is None:
+            return
+        with self._at_work():
+            self._flush_members()
+            self._client.set_terminated(self.run_id, _STATUS[status])
+
+    @contextmanager
+    def _at_work(self, **settings: str) -> Iterator[None]:
+        with environment(MLFLOW_DISABLE_TELEMETRY="true", **settings), quiet_loggers("mlflow", "alembic"):
+            try:
+                yield
+            except (MlflowException, OSError) as error:
+                raise PartwiseError(
+                    f"MLflow at {self.uri} failed: {entries.clipped(str(error), 500)}. "
+                    f"The run's records are in {self._directory}."
+                ) from None  # the error's own text may have the password
+
+    def _unreachable(self, reason: str) -> InputError:
+        return InputError(
+            f"The tracking server {self.uri} cannot be used: {entries.clipped(reason, 300)}. Start it, correct the "
+            "address (a local file is sqlite:///runs.db), or choose 'off' for no tracking."
+        )
+
+    def _new_experiment(self) -> str:
+        file = sqlite_file(self._uri)
+        # Files go beside the database; MLflow would put them below whatever the working directory is.
+        place = None if file is None else str(file.parent / "mlruns" / percent(self._experiment, safe=""))
+        try:
+            return str(self._client.create_experiment(self._experiment, artifact_location=place))
+        except MlflowException:
+            found = self._client.get_experiment_by_name(self._experiment)  # another process was faster
+            if found is None:
+                raise
+            return str(found.experiment_id)
+
+    @property
+    def _run(self) -> str:
+        if self.run_id is None:
+            raise PartwiseError("The first event of a run must be 'run_started'.")
+        return self.run_id
+
+    def _start(self, event: Mapping[str, Any]) -> None:
+        dataset = event.get("dataset")
+        tags = {
+            "mlflow.user": user_name(),
+            "mlflow.source.name": "partwise",
+            "mlflow.source.type": "LOCAL",
+            "partwise.version": __version__,
+            "partwise.run_directory": str(self._directory.absolute()),
+            "mlflow.source.git.commit": git_commit(),
+            "partwise.data_digest": dataset["digest"] if dataset else None,
+            **event.get("tags", {}),
+        }
+        run = self._client.create_run(self._experiment_id, start_time=_milliseconds(event), run_name=event["name"])
+        self.run_id = run.info.run_id
+        self._log(self._run, params=event.get("settings", {}), tags=_known(tags))
+        if dataset:
+            entity = Dataset(**entries.dataset_fields(dataset, _LONGEST_DIGEST))
+            context = [InputTag("mlflow.data.context", "training")]
+            self._client.log_inputs(self._run, [DatasetInput(entity, context)])
+
+    def _describe_partitions(self, event: Mapping[str, Any]) -> None:
+        tags = {"partwise.partitioner": event["method"]}
+        self._log(self._run, metrics=entries.partition_metrics(event), tags=tags, when=_milliseconds(event))
+
+    def _log_comparison(self, event: Mapping[str, Any]) -> None:
+        self._flush_members()
+        comparison = event["comparison"]
+        tags = {"partwise.verdict": comparison.get("verdict")}
+        metrics = entries.comparison_metrics(comparison)
+        self._log(self._run, metrics=metrics, tags=_known(tags), when=_milliseconds(event))
+
+    def _flush_members(self) -> None:
+        members = sorted(self._members, key=lambda event: int(event["partition"]))
+        self._members.clear()
+        if len(members) > _MOST_CHILDREN:
+            self._table = True
+            self._client.log_table(self._run, pd.DataFrame(entries.member_table(members)), _TABLE)
+            self._log(self._run, tags={"partwise.members_logged_as": f"table: more than {_MOST_CHILDREN} members"})
+        else:
+            for event in members:
+                self._log_child(event)
+
+    def _log_child(self, event: Mapping[str, Any]) -> None:
+        failed = event["event"] == "member_failed"
+        end = _milliseconds(event)
+        start = end
+        if event.get("started"):
+            start = int(event["started"] * 1000)
+            end = start + int((event.get("fit_seconds") or 0) * 1000)
+        texts = {f"partwise.{name}": event.get(name) for name in ("content_digest", "reason", "message")}
+        tags = {"mlflow.parentRunId": self._run, **_known(texts)}
+        child = self._client.create_run(
+            self._experiment_id,
+            start_time=start,
+            tags={name: entries.clipped(text, _LONGEST_TAG) for name, text in tags.items()},
+            run_name=f"partition {event['partition']}",
+        ).info.run_id
+        self._log(child, params=entries.member_params(event), metrics=entries.member_metrics(event), when=end)
+        self._client.set_terminated(child, "FAILED" if failed else "FINISHED", end_time=end)
+
+    def _log(
+        self,
+        run_id: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        tags: Mapping[str, Any] | None = None,
+        when: int = 0,
+    ) -> None:
+        """Log in as few batches as MLflow's limits allow."""
+        left_metrics = iter([Metric(k, v, when, 0) for k, v in (metrics or {}).items()])
+        left_params = iter([Param(k, entries.clipped(v, _LONGEST_PARAM)) for k, v in (params or {}).items()])
+        left_tags = iter([RunTag(k, entries.clipped(v, _LONGEST_TAG)) for k, v in (tags or {}).items()])
+        while True:
+            some_metrics = list(islice(left_metrics, _METRICS_A_BATCH))
+            some_params = list(islice(left_params, _OTHERS_A_BATCH))
+            some_tags = list(islice(left_tags, _OTHERS_A_BATCH))
+            if not (some_metrics or some_params or some_tags):
+                return
+            self._client.log_batch(run_id, some_metrics, some_params, some_tags)
+
+    def _upload(self, event: Mapping[str, Any]) -> None:
+        for name in event["paths"]:
+            if self._table and name == _TABLE:
+                continue  # the table of the same members is there under this name
+            path, folder = self._directory / name, Path(name).parent.as_posix()
+            if not path.is_file():
+                raise InputError(f"{path} is to be uploaded and does not exist. Write it before the event 'artifacts'.")
+            self._client.log_artifact(self._run, str(path), None if folder == "." else folder)
+
+    def _log_model(self, event: Mapping[str, Any]) -> None:
+        """Log the stored model; as ``mlflow.pyfunc.log_model``, but by a client, so no global state is touched."""
+        example = pd.read_parquet(self._directory / event["input_example"])
+        output = pd.read_parquet(self._directory / event["output_example"])
+        logged = self._client.create_logged_model(self._experiment_id, name="model", source_run_id=self._run)
+        metadata = Model(
+            artifact_path=logged.artifact_location,
+            run_id=self._run,
+            model_uuid=logged.model_id,
+            model_id=logged.model_id,
+        )
+        with tempfile.TemporaryDirectory() as temporary:
+            path = Path(temporary) / "model"
+            mlflow.pyfunc.save_model(
+                path=path,
+                loader_module="partwise.model_store",
+                data_path=str(self._directory / event["path"]),
+                mlflow_model=metadata,
+                signature=_signature(example, output),
+                input_example=example,
+                pip_requirements=list(event["pip_requirements"]),
+                model_config={"trust": False},
+            )
+            self._client.log_model_artifacts(logged.model_id, str(path))
+        self._client.finalize_logged_model(logged.model_id, "READY")
+        self._client.log_outputs(self._run, [LoggedModelOutput(logged.model_id, step=0)])
+        self.model_uri = f"models:/{logged.model_id}"
+
+
+def _signature(example: pd.DataFrame, output: pd.DataFrame) -> ModelSignature:
+    """Return the signature: columns by name, and their types where MLflow's types can be held to.
+
+    Numbers have type ``any``. Of MLflow's types ``long`` refuses a column once it has a missing value, ``double``
+    refuses a column once it has none and was read as integers, and the model takes either.
+    """
+    inputs = Schema([ColSpec(_column_type(example[name]), str(name)) for name in example.columns])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # about missing values in integer columns: outputs have none
+        outputs = infer_signature(example.head(0), output).outputs
+    return ModelSignature(inputs=inputs, outputs=outputs)
+
+
+def _column_type(column: "pd.Series[Any]") -> Any:
+    if pd.api.types.is_datetime64_dtype(column.dtype):  # without time zone: MLflow takes no other
+        return "datetime"
+    kind = pd.api.types.infer_dtype(column, skipna=True)
+    return kind if kind in {"string", "boolean"} else AnyType()  # type: ignore[no-untyped-call] # MLflow's
+
+
+def _milliseconds(event: Mapping[str, Any]) -> int:
+    return int(event.get("time", time.time()) * 1000)
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

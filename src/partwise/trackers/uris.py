@@ -1,0 +1,65 @@
+"""Tracking URIs: made absolute, kept free of passwords, and checked before MLflow waits on them for minutes."""
+
+import re
+import socket
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+__all__ = ["absolute_uri", "fault_of_database", "sqlite_file", "without_credentials"]
+
+_SQLITE = "sqlite:///"
+_PORTS = {"mssql": 1433, "mysql": 3306, "postgresql": 5432}
+_SECONDS = 5.0
+
+# user:password@, with slashes and at-signs in the password as SQLAlchemy takes them, but not host:port/path@more
+_USER = re.compile(r"://(?:[^:/\s@]*:(?!\d+(?:/|\s|$))[^\s@]*|[^/\s@]*)(?:@[^/\s@]*)*@")
+_QUERY = re.compile(
+    r"([?&;](?:[^=&;\s]*(?:password|passwd|pwd|token|secret|sig|signature|credential|key))=)[^&;\s]+", re.IGNORECASE
+)
+
+
+def without_credentials(uri: str) -> str:
+    """Return a URI, or a text that holds URIs, with ``***`` in place of users, passwords and tokens.
+
+    Examples
+    --------
+    >>> without_credentials("postgresql://ann:secret@db.example.org/runs")
+    'postgresql://***@db.example.org/runs'
+    """
+    return _QUERY.sub(r"\1***", _USER.sub("://***@", uri))
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """Return the file of a SQLite URI, None for other URIs and for databases in memory."""
+    name = uri.removeprefix(_SQLITE)
+    return None if name == uri or name in {"", ":memory:"} else Path(name)
+
+
+def absolute_uri(uri: str) -> str:
+    """Return the URI; a SQLite file relative to the working directory becomes absolute, to outlive a change of it."""
+    file = sqlite_file(uri)
+    return uri if file is None else f"{_SQLITE}{file.absolute()}"
+
+
+def fault_of_database(uri: str) -> str | None:
+    """Return why the database of a URI cannot be used, None where it can, or where it is no database.
+
+    MLflow itself tries ten times, with growing pauses, before it says so.
+    """
+    file = sqlite_file(uri)
+    try:
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(file, timeout=_SECONDS)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.rollback()
+            return None
+        parts = urlsplit(uri)
+        kind = parts.scheme.partition("+")[0]
+        if kind in _PORTS and parts.hostname:
+            socket.create_connection((parts.hostname, parts.port or _PORTS[kind]), timeout=_SECONDS).close()
+    except (OSError, sqlite3.Error, ValueError) as error:
+        return str(error)
+    return None

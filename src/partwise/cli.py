@@ -36,9 +36,7 @@ def compare(  # noqa: PLR0913, PLR0917 - the options are the interface
     learner: Annotated[
         str, typer.Option(help="Base learner by name (random_forest, svc, mlp, …) or package.module:Class.")
     ] = "hist_gradient_boosting",
-    param: Annotated[
-        list[str] | None, typer.Option(help="Setting of the learner, key=value; may be repeated.")
-    ] = None,
+    param: Annotated[list[str] | None, typer.Option(help="Setting of the learner, key=value; may be repeated.")] = None,
     partitions: Annotated[int, typer.Option(help="Number of partitions; each is one task.")] = 8,
     partitioner: Annotated[
         str | None, typer.Option(help="stratified (default for classes), shuffled, grouped or ordered.")
@@ -55,9 +53,7 @@ def compare(  # noqa: PLR0913, PLR0917 - the options are the interface
         str | None, typer.Option(help="Column of times: the last share is the test. Not a feature.")
     ] = None,
     weight: Annotated[str | None, typer.Option(help="Column of weights, for the fits. Not a feature.")] = None,
-    group: Annotated[
-        str | None, typer.Option(help="Column of groups, which are never cut. Not a feature.")
-    ] = None,
+    group: Annotated[str | None, typer.Option(help="Column of groups, which are never cut. Not a feature.")] = None,
     drop: Annotated[list[str] | None, typer.Option(help="Column to leave out; may be repeated.")] = None,
     encode: Annotated[bool, typer.Option(help="Turn text, dates and gaps into numbers; off: numeric tables.")] = True,  # noqa: FBT002 - a flag
     evidence: Annotated[bool, typer.Option(help="Also predict training rows by members that never saw them.")] = True,  # noqa: FBT002 - a flag

@@ -25,7 +25,7 @@ from partwise.pool import MemberPool
 from partwise.prediction import predict_outputs, take_rows
 from partwise.progress import member_progress
 from partwise.protocols import Combiner, Encoder, Executor, Partitioner, Predictor
-from partwise.records import Evidence, Member, MemberFailure, Partitions
+from partwise.records import Evidence, Member
 from partwise.resources import Stopwatch, measure_usage
 from partwise.validation import check_estimator, class_target, read_features, read_weights, value_target
 
@@ -115,7 +115,9 @@ class _PartitionedEstimator(BaseEstimator):
         clock = Stopwatch()
         with measure_usage() as self.fit_usage_:
             with clock("encode"):
-                self.encoder_ = None if self.encoder is None else clone(make_encoder(self.encoder)).fit(_frame(features))
+                self.encoder_ = (
+                    None if self.encoder is None else clone(make_encoder(self.encoder)).fit(_frame(features))
+                )
                 matrix = features if self.encoder_ is None else self.encoder_.transform(_frame(features))
             with clock("partition"):
                 keys = row_keys(len(targets), stratum=None if labels is None else targets, groups=groups, time=time)

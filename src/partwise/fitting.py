@@ -11,8 +11,8 @@ from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
 
 from partwise.digests import content_digest
-from partwise.prediction import collect_evidence
 from partwise.pool import MemberPool
+from partwise.prediction import collect_evidence
 from partwise.protocols import Executor, Predictor
 from partwise.records import Evidence, Member, MemberFailure, Partitions, Task, TaskOutcome
 from partwise.resources import Usage, measure_usage

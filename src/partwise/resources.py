@@ -68,6 +68,8 @@ def _private_peak() -> int | None:
         lines = _STATUS.read_text().splitlines()
     except OSError:
         return None
-    kilobytes = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines) if "kB" in rest}
+    kilobytes = {
+        name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines) if "kB" in rest
+    }
     peak = kilobytes["VmHWM"] - kilobytes["RssFile"] - kilobytes["RssShmem"]
     return 1024 * max(peak, kilobytes["RssAnon"])

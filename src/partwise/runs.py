@@ -56,7 +56,7 @@ class RunDirectory:
                 "space and the right to write."
             ) from error
         if held:
-            shown = ", ".join(held[:3]) + (", ..." if len(held) > 3 else "")  # noqa: PLR2004 - enough to know it by
+            shown = ", ".join(held[:3]) + (", ..." if len(held) > 3 else "")
             raise InputError(
                 f"The run directory {path} is not empty (it holds {shown}). Give a new one, or delete that one: runs "
                 "are never mixed."

@@ -53,6 +53,14 @@ class Dataset:
         """What is predicted: a class or a number."""
         return "regression" if self.labels is None else "classification"
 
+    def align(self, outputs: NDArray[np.float64], classes: NDArray[Any]) -> NDArray[np.float64]:
+        """Return outputs with a column for every label: those that no training row had get the row's smallest value."""
+        if self.labels is None or outputs.shape[1] == len(self.labels):
+            return outputs
+        wider = np.repeat(np.minimum(outputs.min(axis=1, keepdims=True), 0.0), len(self.labels), axis=1)
+        wider[:, np.isin(self.labels, classes)] = outputs
+        return wider
+
 
 def make_dataset(
     table: pd.DataFrame,
@@ -160,7 +168,9 @@ def _listed(names: list[str]) -> str:
 def _same_columns(test_table: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     missing = [str(name) for name in table.columns if name not in set(test_table.columns)]
     if missing:
-        raise InputError(f"The test table lacks the columns {_listed(missing)}. It must have those of the training table.")
+        raise InputError(
+            f"The test table lacks the columns {_listed(missing)}. It must have those of the training table."
+        )
     return test_table[list(table.columns)]
 
 
@@ -169,7 +179,9 @@ def _target(column: "pd.Series[Any]", task: str) -> tuple[NDArray[Any] | None, N
     numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
     if task == "auto":
         whole = numeric and bool((column % 1 == 0).all())
-        task = "classification" if not numeric or (whole and column.nunique() <= _MOST_INTEGER_CLASSES) else "regression"
+        task = (
+            "classification" if not numeric or (whole and column.nunique() <= _MOST_INTEGER_CLASSES) else "regression"
+        )
     if task == "regression":
         if not numeric:
             raise InputError(

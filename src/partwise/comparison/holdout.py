@@ -1,14 +1,16 @@
 """Which rows are the test: a random share, the last in time, a column's word, or another table."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from partwise.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Holdout", "hold_out_at_random", "hold_out_by_column", "hold_out_latest"]
 

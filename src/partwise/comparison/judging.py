@@ -4,9 +4,6 @@ import socket
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from partwise.comparison.dataset import Dataset
 from partwise.comparison.records import Comparison, DifferenceReport, EnsembleReport, ModelReport
 from partwise.comparison.single_process import SingleResult, iterations
@@ -14,7 +11,7 @@ from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.evaluation import Metric, Outputs, Truth, difference_between, scores_of
 from partwise.provenance import versions
 
-__all__ = ["Costs", "Judged", "Summary", "aligned", "make_comparison"]
+__all__ = ["Costs", "Judged", "Summary", "make_comparison"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,16 +47,7 @@ class Summary:
     notes: list[str] = field(default_factory=list)
 
 
-def aligned(outputs: NDArray[np.float64], codes: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
-    """Return outputs with a column for every class: those that no training row had get the row's smallest value."""
-    if outputs.shape[1] == n_classes:
-        return outputs
-    wider = np.repeat(np.minimum(outputs.min(axis=1, keepdims=True), 0.0), n_classes, axis=1)
-    wider[:, codes] = outputs
-    return wider
-
-
-def make_comparison(  # noqa: PLR0913 - the record is about all of these
+def make_comparison(
     dataset: Dataset,
     summary: Summary,
     judged: Judged,
@@ -107,7 +95,7 @@ def _ensemble_report(
     dataset: Dataset, judged: Judged, model: PartitionedClassifier | PartitionedRegressor, costs: Costs
 ) -> EnsembleReport:
     steps, driver, members = model.timings_, model.fit_usage_, model.members_
-    peaks = [used.peak_memory_bytes for used in (driver, *members) if used.peak_memory_bytes is not None]
+    peaks = [driver.peak_memory_bytes, *(member.peak_memory_bytes for member in members)]
     place = f"the Ray cluster at {costs.address}" if costs.address else f"a local Ray on {socket.gethostname()}"
     evidence: dict[str, Any] = {}
     if model.out_of_partition:
@@ -117,9 +105,9 @@ def _ensemble_report(
         fit_seconds=sum(steps[step] for step in ("encode", "partition", "members", "combine")),
         predict_seconds=costs.predict_seconds,
         cpu_seconds=driver.cpu_seconds + sum(member.cpu_seconds for member in members),
-        peak_memory_bytes=max(peaks, default=None),
+        peak_memory_bytes=max((peak for peak in peaks if peak is not None), default=None),
         encode_seconds=steps["encode"],
-        where=f"{place}, {costs.slots} workers on {costs.nodes} node{'s' if costs.nodes > 1 else ''}",
+        where=place,
         n_rows=len(dataset.train),
         partition_seconds=steps["partition"],
         members_seconds=steps["members"],

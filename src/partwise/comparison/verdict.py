@@ -40,7 +40,7 @@ def seconds(value: float) -> str:
     """Return a time with the digits that matter and its unit."""
     if value < 1:
         return f"{value * 1000:.0f} ms"
-    return f"{value:,.1f} s" if value < 1000 else f"{value:,.0f} s"  # noqa: PLR2004 - tenths of long times say nothing
+    return f"{value:,.1f} s" if value < 1000 else f"{value:,.0f} s"
 
 
 def p_text(p_value: float) -> str:
@@ -75,9 +75,9 @@ def _change(ours: float, theirs: float, least: float = ALIKE) -> str | None:
         return None
     word = "faster" if ours < theirs else "slower"
     # Below 1.15 a factor of "1.1 times" is too coarse to be compared with the times beside it.
-    if factor < 1.15:  # noqa: PLR2004 - explained above
+    if factor < 1.15:
         return f"{factor:.2f} times {word}"
-    return f"{factor:.1f} times {word}" if factor < 10 else f"{factor:,.0f} times {word}"  # noqa: PLR2004 - two digits
+    return f"{factor:.1f} times {word}" if factor < 10 else f"{factor:,.0f} times {word}"
 
 
 def _judging(comparison: "Comparison") -> str:
@@ -130,5 +130,5 @@ def _size(value: float, metric: str) -> str:
     if size == 0:
         return "0"
     if unit:
-        return f"{size:.1f}" if size >= 0.1 else f"{size:.2g}"  # noqa: PLR2004 - a tenth of a point, or two digits
-    return f"{size:,.0f}" if size >= 1000 else f"{size:.3g}"  # noqa: PLR2004 - three digits without an exponent
+        return f"{size:.1f}" if size >= 0.1 else f"{size:.2g}"
+    return f"{size:,.0f}" if size >= 1000 else f"{size:.3g}"

@@ -10,40 +10,24 @@ __all__ = ["ENCODERS", "TRUSTED_TYPES", "NumericEncoder", "TableEncoder", "make_
 ENCODERS: dict[str, type[Encoder]] = {"numeric": NumericEncoder, "table": TableEncoder}
 """Name to settings class; each can be made without arguments."""
 
+_SKRUB = (
+    *("_apply_to_each_col.ApplyToEachCol", "_check_input.CheckInputDataFrame", "_clean_categories.CleanCategories"),
+    *("_clean_null_strings.CleanNullStrings", "_dataframe._common.is_any_date", "_dataframe._common.is_categorical"),
+    *("_dataframe._common.is_numeric", "_datetime_encoder.DatetimeEncoder", "_drop_uninformative.DropUninformative"),
+    *("_duration_to_float.DurationToFloat", "_table_vectorizer.PassThrough", "_table_vectorizer.ShortReprDict"),
+    *("_table_vectorizer.TableVectorizer", "_table_vectorizer._created_by_predicate", "_to_datetime.ToDatetime"),
+    *("_to_float.ToFloat", "_to_str.ToStr", "selectors._base.All", "selectors._base.And", "selectors._base.Cols"),
+    *("selectors._base.Filter", "selectors._base.Sub", "selectors._selectors._cardinality_below"),
+)
+
 TRUSTED_TYPES: tuple[str, ...] = (
-    "datetime.timedelta",
-    "datetime.timezone",
-    "numpy.dtype",
-    "pandas.DatetimeTZDtype",
-    "partwise.encoders.identity.NumericEncoder",
-    "partwise.encoders.table.TableEncoder",
-    "partwise.encoders.text.DistinctStringEncoder",
-    "partwise.records.LearnerNeeds",
-    "skrub._apply_to_each_col.ApplyToEachCol",
-    "skrub._check_input.CheckInputDataFrame",
-    "skrub._clean_categories.CleanCategories",
-    "skrub._clean_null_strings.CleanNullStrings",
-    "skrub._dataframe._common.is_any_date",
-    "skrub._dataframe._common.is_categorical",
-    "skrub._dataframe._common.is_numeric",
-    "skrub._datetime_encoder.DatetimeEncoder",
-    "skrub._drop_uninformative.DropUninformative",
-    "skrub._duration_to_float.DurationToFloat",
-    "skrub._table_vectorizer.PassThrough",
-    "skrub._table_vectorizer.ShortReprDict",
-    "skrub._table_vectorizer.TableVectorizer",
-    "skrub._table_vectorizer._created_by_predicate",
-    "skrub._to_datetime.ToDatetime",
-    "skrub._to_float.ToFloat",
-    "skrub._to_str.ToStr",
-    "skrub.selectors._base.All",
-    "skrub.selectors._base.And",
-    "skrub.selectors._base.Cols",
-    "skrub.selectors._base.Filter",
-    "skrub.selectors._base.Sub",
-    "skrub.selectors._selectors._cardinality_below",
+    *("datetime.timedelta", "datetime.timezone", "numpy.dtype", "pandas.DatetimeTZDtype", "zoneinfo.ZoneInfo"),
+    *("partwise.encoders.identity.NumericEncoder", "partwise.encoders.table.TableEncoder"),
+    *("partwise.encoders.text.DistinctStringEncoder", "partwise.records.LearnerNeeds"),
+    *(f"skrub.{name}" for name in _SKRUB),
 )
 """The type names, beyond those skops trusts by itself, that a fitted encoder holds; give them to ``skops.io.load``."""
+
 
 def make_encoder(encoder: str | Encoder) -> Encoder:
     """Return the encoder of this name; an object is returned as it is.

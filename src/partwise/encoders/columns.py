@@ -7,10 +7,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from partwise.errors import InputError
 
-__all__ = ["column_names", "is_numeric", "matched", "numbers", "refuse_infinite"]
+__all__ = ["Named", "column_names", "is_numeric", "matched", "numbers", "refuse_infinite"]
+
+
+class Named(BaseEstimator):
+    """An encoder whose features have the names ``names_``."""
+
+    names_: list[str]
+
+    def feature_names_out(self) -> list[str]:
+        """Return the names of the features."""
+        check_is_fitted(self, "names_")
+        return list(self.names_)
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:  # noqa: ARG002 - their signature
+        """Return the names of the features as scikit-learn wants them; ``input_features`` is ignored."""
+        return np.array(self.feature_names_out(), dtype=object)
 
 
 def column_names(table: pd.DataFrame) -> list[str]:

@@ -5,16 +5,15 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from partwise.encoders.columns import column_names, is_numeric, matched, numbers
+from partwise.encoders.columns import Named, column_names, is_numeric, matched, numbers
 from partwise.errors import InputError
 
 __all__ = ["NumericEncoder"]
 
 
-class NumericEncoder(BaseEstimator):
+class NumericEncoder(Named):
     """Pass numeric and boolean columns through as they are, matched by name; missing values become NaN.
 
     Examples
@@ -34,9 +33,9 @@ class NumericEncoder(BaseEstimator):
         InputError
             When columns are not numeric, or names repeat.
         """
-        self.columns_ = column_names(table)
-        _refuse_others(matched(table, self.columns_))
-        self.n_features_in_ = len(self.columns_)
+        self.names_ = column_names(table)
+        _refuse_others(matched(table, self.names_))
+        self.n_features_in_ = len(self.names_)
         return self
 
     def transform(self, table: pd.DataFrame) -> NDArray[np.float32]:
@@ -47,19 +46,10 @@ class NumericEncoder(BaseEstimator):
         InputError
             When columns are missing, not numeric, or hold infinite values.
         """
-        check_is_fitted(self, "columns_")
-        columns = matched(table, self.columns_)
+        check_is_fitted(self, "names_")
+        columns = matched(table, self.names_)
         _refuse_others(columns)
         return numbers(columns, len(table), np.float32)
-
-    def feature_names_out(self) -> list[str]:
-        """Return the names of the features, which are those of the columns."""
-        check_is_fitted(self, "columns_")
-        return list(self.columns_)
-
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:  # noqa: ARG002 - their signature
-        """Return the names of the features as scikit-learn wants them; ``input_features`` is ignored."""
-        return np.array(self.feature_names_out(), dtype=object)
 
 
 def _refuse_others(columns: list["pd.Series[Any]"]) -> None:

@@ -1,18 +1,18 @@
 """Tables of any columns to one matrix."""
 
+import itertools
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, clone
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 from skrub import TableVectorizer
 
-from partwise.encoders.columns import column_names, is_numeric, matched, numbers, refuse_infinite
+from partwise.encoders.columns import Named, column_names, is_numeric, matched, numbers, refuse_infinite
 from partwise.encoders.text import DistinctStringEncoder
 from partwise.errors import InputError
 from partwise.records import LearnerNeeds
@@ -22,7 +22,7 @@ __all__ = ["TableEncoder"]
 _ALL_NEEDS = LearnerNeeds()
 
 
-class TableEncoder(BaseEstimator):
+class TableEncoder(Named):
     """Encode the columns of a table as numbers, each by what it holds, by the rules of ``skrub.TableVectorizer``.
 
     Numbers (also booleans, durations in seconds, and texts that are all numbers) stay one feature; dates and times,
@@ -73,18 +73,18 @@ class TableEncoder(BaseEstimator):
         """
         names = column_names(table)
         kept = {name: column for name, column in zip(names, matched(table, names), strict=True) if column.count()}
-        # The vectorizer treats columns one by one in a dozen steps. Of 500 numeric columns that takes 1 s for one
-        # row, and 16 s to store; they are taken together here.
+        # The vectorizer takes columns one by one through a dozen steps: 500 numeric columns would take 1 s for one
+        # row, and 16 s to store. These go through one imputer and one scaler together.
         self.numeric_ = [name for name, column in kept.items() if is_numeric(column.dtype)]
-        self.others_ = [name for name, column in kept.items() if not is_numeric(column.dtype)]
-        self.orders_ = {
-            name: [str(level) for level in kept[name].cat.categories] if kept[name].cat.ordered else []
-            for name in self.others_
-            if isinstance(kept[name].dtype, pd.CategoricalDtype)
-        }
-        values, _ = self._blocks(table, fit=True)
-        self.measures_ = self._measures().fit(values) if values.shape[1] else None
-        self.names_ = self._names()
+        self.others_ = [name for name in kept if name not in set(self.numeric_)]
+        self.categories_ = {name: self._ranks(kept[name].dtype) for name in self.others_ if _is_category(kept[name])}
+        self.durations_ = [name for name in self.others_ if pd.api.types.is_timedelta64_dtype(_plain(kept[name]))]
+        values, levels, names_of_values, names_of_levels = self._blocks(table, fit=True)
+        self.measures_ = self._measures().fit(values) if names_of_values else None
+        if self.measures_ is not None and self.needs.impute:
+            gaps = self.measures_.named_transformers["gaps"].features_
+            names_of_values += [f"{names_of_values[place]}_missing" for place in gaps]
+        self.names_ = _distinct([*names_of_values, *names_of_levels])
         if not self.names_:
             raise InputError(
                 f"None of the {len(names)} columns holds a value in {len(table):,} rows: there is nothing to encode. "
@@ -102,41 +102,39 @@ class TableEncoder(BaseEstimator):
             When columns are missing, or values are infinite.
         """
         check_is_fitted(self, "names_")
-        values, levels = self._blocks(table, fit=False)
-        if self.measures_ is not None and len(table):  # scikit-learn refuses to transform no rows
+        if not len(table):  # scikit-learn refuses to transform no rows
+            matched(table, [*self.numeric_, *self.others_])
+            return np.empty((0, len(self.names_)), dtype=np.float32)
+        values, levels, _, _ = self._blocks(table, fit=False)
+        if self.measures_ is not None:
             values = self.measures_.transform(values)
-        matrix = np.empty((len(table), len(self.names_)), dtype=np.float32)
-        if len(table):
-            matrix[:, : values.shape[1]] = values
-            matrix[:, values.shape[1] :] = levels
-        return matrix
+        return np.hstack([values, levels], dtype=np.float32)
 
-    def feature_names_out(self) -> list[str]:
-        """Return the names of the features; one that is taken already is followed by underscores."""
-        check_is_fitted(self, "names_")
-        return list(self.names_)
-
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:  # noqa: ARG002 - their signature
-        """Return the names of the features as scikit-learn wants them; ``input_features`` is ignored."""
-        return np.array(self.feature_names_out(), dtype=object)
-
-    def _blocks(self, table: pd.DataFrame, *, fit: bool) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return numbers and parts of dates as they are, and what stands for the categories."""
+    def _blocks(self, table: pd.DataFrame, *, fit: bool) -> tuple[NDArray[Any], NDArray[Any], list[str], list[str]]:
+        """Return numbers and parts of dates as they are, what stands for the categories, and their names."""
         # medians and means of large numbers need the range and digits of 64 bits
         dtype = np.float64 if self.needs.impute or self.needs.scale else np.float32
         values = numbers(matched(table, self.numeric_), len(table), dtype)
-        if not self.others_ or not len(table):
-            return values, values[:, :0]
+        if not self.others_:
+            return values, values[:, :0], list(self.numeric_), []
         readable = self._readable(table)
+        if fit:
+            self.vectorizer_ = self._vectorizer()
         with np.errstate(over="ignore"):  # what is too large is refused below
-            if fit:
-                self.vectorizer_ = self._vectorizer()
             output = self.vectorizer_.fit_transform(readable) if fit else self.vectorizer_.transform(readable)
         encoded = output.to_numpy(dtype=np.float32)
-        measured = self._measured()
+        sources = [self.vectorizer_.output_to_input_[name] for name in output]
+        kinds = self.vectorizer_.column_to_kind_
+        measured = np.array([kinds[source] in {"numeric", "datetime"} for source in sources], dtype=bool)
         for place in np.flatnonzero(measured):
-            refuse_infinite(encoded[:, place], self._source(output.columns[place]))
-        return np.hstack([values, encoded[:, measured]], dtype=dtype), encoded[:, ~measured]
+            refuse_infinite(encoded[:, place], self.others_[int(sources[place])])
+        names = [self.others_[int(source)] + name[len(source) :] for name, source in zip(output, sources, strict=True)]
+        return (
+            np.hstack([values, encoded[:, measured]], dtype=dtype),
+            encoded[:, ~measured],
+            [*self.numeric_, *itertools.compress(names, measured)],
+            list(itertools.compress(names, ~measured)),
+        )
 
     def _readable(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return the other columns in types that the vectorizer knows, the same at fit and later.
@@ -144,68 +142,65 @@ class TableEncoder(BaseEstimator):
         They are named by their place, so that no name of a level's feature can be that of a column.
         """
         columns = {}
-        for place, (name, column) in enumerate(zip(self.others_, matched(table, self.others_), strict=True)):
-            order = self.orders_.get(name)
-            if isinstance(column.dtype, pd.PeriodDtype):
-                column = column.dt.to_timestamp()
-            elif isinstance(column.dtype, pd.ArrowDtype | pd.CategoricalDtype):
-                column = column.astype(object).infer_objects()
-            if order is not None:
-                column = column.astype("category")
-            if order:
-                column = column.astype(object).map(str, na_action="ignore").where(column.notna(), np.nan)
+        for place, (name, original) in enumerate(zip(self.others_, matched(table, self.others_), strict=True)):
+            column = _plain(original)
+            if name in self.categories_:
+                ranks = self.categories_[name]
+                column = pd.Series([ranks.get(text, text) for text in _texts(column)], dtype="category")
+            elif name in self.durations_:
+                column = pd.to_timedelta(column, errors="coerce")
             columns[str(place)] = column.array
         return pd.DataFrame(columns)
 
+    def _ranks(self, dtype: pd.CategoricalDtype) -> dict[str, str]:
+        """Return texts for the levels of an ordered categorical that sort as the levels do."""
+        if not dtype.ordered or self.needs.categories == "string":
+            return {}
+        return {str(level): f"{place:09d}" for place, level in enumerate(dtype.categories)}
+
     def _vectorizer(self) -> TableVectorizer:
         if self.needs.categories == "string":
-            return TableVectorizer(
-                cardinality_threshold=self.cardinality_threshold,
-                high_cardinality=DistinctStringEncoder(random_state=self.random_state),
-            )
+            embedding = DistinctStringEncoder(random_state=self.random_state)
+            return TableVectorizer(cardinality_threshold=self.cardinality_threshold, high_cardinality=embedding)
         codes = OrdinalEncoder(
             handle_unknown="use_encoded_value",
             unknown_value=-1,
             encoded_missing_value=-2 if self.needs.impute else np.nan,
             dtype=np.float32,
         )
-        # scikit-learn sorts levels, unless they are given
-        ordered = [
-            (clone(codes).set_params(categories=[np.array([*order, np.nan], dtype=object)]), [str(place)])
-            for place, name in enumerate(self.others_)
-            if (order := self.orders_.get(name))
-        ]
-        return TableVectorizer(low_cardinality=codes, high_cardinality=codes, specific_transformers=ordered)
+        return TableVectorizer(low_cardinality=codes, high_cardinality=codes)
 
     def _measures(self) -> FeatureUnion:
         filled = [SimpleImputer(strategy="median")] if self.needs.impute else []
         scaled = [StandardScaler()] if self.needs.scale else []
-        parts = [("values", make_pipeline(*filled, *scaled, "passthrough"))]
-        marks = [("marks", MissingIndicator(error_on_new=False))] if self.needs.impute else []
-        return FeatureUnion([*parts, *marks])
+        gaps = [("gaps", MissingIndicator(error_on_new=False))] if self.needs.impute else []
+        return FeatureUnion([("values", make_pipeline(*filled, *scaled, "passthrough")), *gaps])
 
-    def _measured(self) -> NDArray[np.bool_]:
-        """Which outputs of the vectorizer are numbers or parts of dates."""
-        sources, kinds = self.vectorizer_.output_to_input_, self.vectorizer_.column_to_kind_
-        return np.array(
-            [kinds[sources[output]] in {"numeric", "datetime"} for output in self.vectorizer_.all_outputs_], dtype=bool
-        )
 
-    def _source(self, output: str) -> str:
-        return self.others_[int(self.vectorizer_.output_to_input_[output])]
+def _is_category(column: "pd.Series[Any]") -> bool:
+    return isinstance(column.dtype, pd.CategoricalDtype)
 
-    def _names(self) -> list[str]:
-        values, levels = list(self.numeric_), []
-        if self.others_:
-            for output, measured in zip(self.vectorizer_.all_outputs_, self._measured(), strict=True):
-                place = self.vectorizer_.output_to_input_[output]
-                (values if measured else levels).append(self._source(output) + output[len(place) :])
-        if self.measures_ is not None and self.needs.impute:
-            marked = self.measures_.transformer_list[1][1].features_
-            values += [f"{values[place]}_missing" for place in marked]
-        names: dict[str, None] = {}
-        for name in [*values, *levels]:
-            while name in names:
-                name += "_"
-            names[name] = None
-        return list(names)
+
+def _plain(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return the column as NumPy's types, texts or objects; periods as their start, whole floats as integers."""
+    if isinstance(column.dtype, pd.ArrowDtype | pd.CategoricalDtype):
+        column = column.astype(object)
+    column = column.infer_objects()
+    if isinstance(column.dtype, pd.PeriodDtype):
+        return column.dt.to_timestamp()
+    # a column of integers with a gap arrives as floats, and 1.0 has to meet the level "1" that was fitted
+    return column.convert_dtypes() if pd.api.types.is_float_dtype(column.dtype) else column
+
+
+def _texts(column: "pd.Series[Any]") -> list[str | None]:
+    return [None if gap else str(value) for value, gap in zip(column, column.isna(), strict=True)]
+
+
+def _distinct(wanted: list[str]) -> list[str]:
+    """Return the names; one that is taken already is followed by underscores."""
+    names: dict[str, None] = {}
+    for name in wanted:
+        while name in names:
+            name += "_"  # noqa: PLW2901 - until it is free
+        names[name] = None
+    return list(names)

@@ -27,7 +27,7 @@ def r2(truth: Truth, outputs: Outputs) -> Statistic:
     def value(weights: Weights) -> float:
         rows = np.ones(len(y)) if weights is None else weights
         # A weight counts rows here: weight 2 on a single row is still one distinct value, without variance.
-        if len(y) < 2:  # noqa: PLR2004 - two rows are the least that has a variance
+        if len(y) < 2:
             return float("nan")
         raw = rows @ squares
         total = raw - (rows @ centred) ** 2 / rows.sum()

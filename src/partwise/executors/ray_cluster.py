@@ -50,7 +50,6 @@ def connect(address: str | None, ship: tuple[str, ...]) -> None:
     ClusterError
         If Ray cannot be started on this machine.
     """
-
     with _STARTING:
         if ray.is_initialized():
             return
@@ -71,8 +70,8 @@ def _start_local(options: dict[str, Any]) -> None:
         ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **options)
     except Exception as error:
         raise ClusterError(
-            f"Ray could not be started on this machine: {_first_line(error)} Next: look for a full disk or a small /dev/shm, "
-            "or run without Ray (executor='inline')."
+            f"Ray could not be started on this machine: {_first_line(error)} Next: look for a full disk or a small "
+            "/dev/shm, or run without Ray (executor='inline')."
         ) from error
     token = Path.home() / ".ray" / "auth_token"
     if token.is_file() and token.stat().st_uid == os.getuid():
@@ -146,7 +145,6 @@ def cluster_size(cpus_per_task: int) -> ClusterSize:
     ClusterError
         If no node has that many CPUs.
     """
-
     held = held_cpus()
     if held is not None:
         return ClusterSize(slots=max(1, int(held) // cpus_per_task), nodes=1)
@@ -162,7 +160,6 @@ def cluster_size(cpus_per_task: int) -> ClusterSize:
 
 def held_cpus() -> float | None:
     """Return the CPUs that the surrounding Ray task or actor holds, None outside of one."""
-
     context = ray.get_runtime_context()
     if context.get_task_id() is None and context.get_actor_id() is None:
         return None

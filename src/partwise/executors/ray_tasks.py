@@ -74,9 +74,8 @@ class RayExecutor:
 
     @property
     def _alone(self) -> bool:
-        """Whether to stay in this process: a worker of joblib or multiprocessing has its share of the cores
-        already, and a Ray cluster in each of them would take all cores several times over.
-        """
+        """Whether to stay in this process, because it is a worker of joblib or multiprocessing."""
+        # Such a worker has its share of the cores; a Ray cluster in each would take all of them several times over.
         return self.address is None and multiprocessing.parent_process() is not None and not is_connected()
 
     def _size(self) -> ClusterSize:
@@ -114,7 +113,6 @@ def _run_batch(
     work: Callable[[Any, Any], Any], shared_box: list[Any], tasks: list[Task], cpus: int
 ) -> list[TaskOutcome]:
     """Run tasks in a worker, on as many threads as the task has CPUs."""
-
     (reference,) = shared_box
     key = reference.hex()
     if key not in _SHARED:

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
 from partwise.comparison.dataset import Dataset
-from partwise.comparison.judging import Costs, Judged, aligned, make_comparison
+from partwise.comparison.judging import Costs, Judged, make_comparison
 from partwise.comparison.records import Comparison
 from partwise.comparison.single_process import SingleJob, fit_in_fresh_process
 from partwise.config import CompareConfig
@@ -80,7 +78,7 @@ def compare(config: CompareConfig, say: Say = lambda _: None, *, show_progress: 
     )
 
 
-def _measure(  # noqa: PLR0913 - the composition root knows everyone
+def _measure(
     config: CompareConfig, dataset: Dataset, recipe: Recipe, recorder: Recorder, say: Say, *, show_progress: bool
 ) -> Comparison:
     clock = Stopwatch()
@@ -119,7 +117,7 @@ def _measure(  # noqa: PLR0913 - the composition root knows everyone
     with clock("predict"):
         outputs = model.predict_outputs(dataset.test)
     if dataset.labels is not None:
-        outputs = aligned(outputs, np.searchsorted(dataset.labels, model.classes_), len(dataset.labels))
+        outputs = dataset.align(outputs, model.classes_)
     say("Comparing")
     judged = Judged(
         metric=recipe.metric,

@@ -43,6 +43,13 @@ class Recipe:
 
 
 def read_dataset(config: CompareConfig) -> tuple[CompareConfig, Dataset, dict[str, Any]]:
+    """Return the configuration with the source's own defaults, the rows it asks for, and facts about the table.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read, or lacks what the configuration names.
+    """
     source = open_source(config.data)
     if isinstance(source, FlightsSource):
         chosen_test = config.test or config.split_column or config.time
@@ -78,6 +85,13 @@ def read_dataset(config: CompareConfig) -> tuple[CompareConfig, Dataset, dict[st
 
 
 def make_recipe(config: CompareConfig, dataset: Dataset) -> Recipe:
+    """Return what is fitted and how it is judged.
+
+    Raises
+    ------
+    ConfigurationError
+        If settings are wrong or do not fit the task; every mistake is listed.
+    """
     mistakes: list[str] = []
 
     def attempt(make: Callable[[], Any]) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from partwise.comparison.dataset import Dataset
-from partwise.comparison.judging import Judged, aligned
+from partwise.comparison.judging import Judged
 from partwise.comparison.records import Comparison
 from partwise.config import CompareConfig
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
@@ -52,19 +52,25 @@ class Recorder:
         tags = {f"version.{name}": number for name, number in versions().items()}
         tags |= {"data_digest": facts["digest"], "git_commit": git_commit() or "none"}
         self.directory.write_json("run.json", {"settings": settings, "tags": tags, "dataset": facts})
-        name = f"{facts['name']} · {config.learner} × {config.partitions}"
+        name = f"{facts['name']} · {config.learner} x {config.partitions}"
         self._write("run_started", name=name, settings=settings, tags=tags, dataset=facts)
 
     def members(self, model: Model) -> None:
         """Record the partitions, and each member or its failure."""
         counts = model.partitions_.class_counts
         partitions = [
-            {"partition": index, "n_rows": int(size), "class_counts": _named(model, None if counts is None else counts[index])}
+            {
+                "partition": index,
+                "n_rows": int(size),
+                "class_counts": _named(model, None if counts is None else counts[index]),
+            }
             for index, size in enumerate(model.partitions_.sizes)
         ]
         self.directory.write_json("partitions.json", {"method": model.partitions_.method, "partitions": partitions})
         self._write("partitioned", method=model.partitions_.method, partitions=partitions)
-        scores = model.out_of_partition_member_scores_.tolist() if model.out_of_partition else [None] * len(model.members_)
+        scores = (
+            model.out_of_partition_member_scores_.tolist() if model.out_of_partition else [None] * len(model.members_)
+        )
         entries = [
             {
                 "partition": member.partition,
@@ -177,11 +183,9 @@ def _growth(model: Model, dataset: Dataset, judged: Judged, executor: Executor) 
     predictor = model.predictor_.first(_GROWTH_MEMBERS)
     matrix = rows if model.encoder_ is None else model.encoder_.transform(rows)
     each = member_outputs(predictor.pool, matrix, executor)
-    n_classes = judged.truth.n_classes
-    if n_classes is not None:
-        codes = np.searchsorted(dataset.labels, model.classes_)
-        each = np.stack([aligned(outputs, codes, n_classes) for outputs in each])
-    truth = Truth(judged.truth.y[chosen], n_classes)
+    if dataset.labels is not None:
+        each = np.stack([dataset.align(outputs, model.classes_) for outputs in each])
+    truth = Truth(judged.truth.y[chosen], judged.truth.n_classes)
 
     def combined(_so_far: Any, _member: Any, n_so_far: int) -> Any:
         return predictor.first(n_so_far + 1).combine(each[: n_so_far + 1])

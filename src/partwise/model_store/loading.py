@@ -44,24 +44,24 @@ def load_model(directory: Path, *, trust: bool = False) -> StoredModel:
     for part in parts:
         _check_digest(directory, part)
     try:
-        members = tuple(_member(directory, part) for part in manifest["members"])
-        classes = array_of(manifest["classes"])
-        names = manifest["feature_names"]
-        if manifest["n_classes"] != (None if classes is None else len(classes)):
-            raise ValueError(f"n_classes is {manifest['n_classes']}")  # noqa: TRY301 - one message for all wrong values
-        pool = MemberPool(members, manifest["n_classes"], manifest["kind"])
-        feature_names = None if names is None else tuple(names)
-        predictor = predictor_of(manifest["predictor"], pool)
+        return _model(directory, manifest)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelStoreError(
             f"{directory / MANIFEST} has a wrong value ({type(error).__name__}: {error}). {_AGAIN}"
         ) from error
+
+
+def _model(directory: Path, manifest: Mapping[str, Any]) -> StoredModel:
+    classes, names = array_of(manifest["classes"]), manifest["feature_names"]
+    if manifest["n_classes"] != (None if classes is None else len(classes)):
+        raise ValueError(f"n_classes is {manifest['n_classes']!r}")
+    members = tuple(_member(directory, part) for part in manifest["members"])
     return StoredModel(
         task=manifest["task"],
         classes=classes,
         encoder=_object(directory, manifest["encoder"]) if manifest["encoder"] else None,
-        predictor=predictor,
-        feature_names=feature_names,
+        predictor=predictor_of(manifest["predictor"], MemberPool(members, manifest["n_classes"], manifest["kind"])),
+        feature_names=None if names is None else tuple(names),
     )
 
 

@@ -110,7 +110,7 @@ def _whose(names: list[str], truth: Truth) -> str:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 20 else f"{name[:19]}…"  # noqa: PLR2004 - what fits beside the plot
+    return name if len(name) <= 20 else f"{name[:19]}…"
 
 
 def _roc_finding(truth: Truth, single: Outputs, ensemble: Outputs) -> str:

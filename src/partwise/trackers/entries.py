@@ -11,6 +11,7 @@ __all__ = [
     "clipped",
     "comparison_metrics",
     "dataset_fields",
+    "known",
     "member_metrics",
     "member_params",
     "member_table",
@@ -35,6 +36,11 @@ def clipped(value: Any, limit: int) -> str:
 
 def _text(value: Any) -> str:
     return json.dumps(value) if isinstance(value, (Mapping, list, tuple)) else str(value)
+
+
+def known(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that are not null."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def numbers(values: Mapping[str, Any]) -> dict[str, float]:
@@ -83,7 +89,7 @@ def member_metrics(event: Mapping[str, Any]) -> dict[str, float]:
 
 def member_params(event: Mapping[str, Any]) -> dict[str, Any]:
     """Return what identifies a member and where it was fitted."""
-    return {name: event[name] for name in _MEMBER_PARAMS if event.get(name) is not None}
+    return known({name: event.get(name) for name in _MEMBER_PARAMS})
 
 
 def member_table(events: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -178,7 +178,7 @@ class MlflowTracker:
         }
         run = self._client.create_run(self._experiment_id, start_time=_milliseconds(event), run_name=event["name"])
         self.run_id = run.info.run_id
-        self._log(self._run, params=event.get("settings", {}), tags=_known(tags))
+        self._log(self._run, params=event.get("settings", {}), tags=entries.known(tags))
         if dataset:
             entity = Dataset(**entries.dataset_fields(dataset, _LONGEST_DIGEST))
             context = [InputTag("mlflow.data.context", "training")]
@@ -193,7 +193,7 @@ class MlflowTracker:
         comparison = event["comparison"]
         tags = {"partwise.verdict": comparison.get("verdict")}
         metrics = entries.comparison_metrics(comparison)
-        self._log(self._run, metrics=metrics, tags=_known(tags), when=_milliseconds(event))
+        self._log(self._run, metrics=metrics, tags=entries.known(tags), when=_milliseconds(event))
 
     def _flush_members(self) -> None:
         members = sorted(self._members, key=lambda event: int(event["partition"]))
@@ -214,7 +214,7 @@ class MlflowTracker:
             start = int(event["started"] * 1000)
             end = start + int((event.get("fit_seconds") or 0) * 1000)
         texts = {f"partwise.{name}": event.get(name) for name in ("content_digest", "reason", "message")}
-        tags = {"mlflow.parentRunId": self._run, **_known(texts)}
+        tags = {"mlflow.parentRunId": self._run, **entries.known(texts)}
         child = self._client.create_run(
             self._experiment_id,
             start_time=start,
@@ -259,12 +259,8 @@ class MlflowTracker:
         example = pd.read_parquet(self._directory / event["input_example"])
         output = pd.read_parquet(self._directory / event["output_example"])
         logged = self._client.create_logged_model(self._experiment_id, name="model", source_run_id=self._run)
-        metadata = Model(
-            artifact_path=logged.artifact_location,
-            run_id=self._run,
-            model_uuid=logged.model_id,
-            model_id=logged.model_id,
-        )
+        name = logged.model_id
+        metadata = Model(artifact_path=logged.artifact_location, run_id=self._run, model_uuid=name, model_id=name)
         with tempfile.TemporaryDirectory() as temporary:
             path = Path(temporary) / "model"
             mlflow.pyfunc.save_model(
@@ -277,10 +273,10 @@ class MlflowTracker:
                 pip_requirements=list(event["pip_requirements"]),
                 model_config={"trust": False},
             )
-            self._client.log_model_artifacts(logged.model_id, str(path))
-        self._client.finalize_logged_model(logged.model_id, "READY")
-        self._client.log_outputs(self._run, [LoggedModelOutput(logged.model_id, step=0)])
-        self.model_uri = f"models:/{logged.model_id}"
+            self._client.log_model_artifacts(name, str(path))
+        self._client.finalize_logged_model(name, "READY")
+        self._client.log_outputs(self._run, [LoggedModelOutput(name, step=0)])
+        self.model_uri = f"models:/{name}"
 
 
 def _signature(example: pd.DataFrame, output: pd.DataFrame) -> ModelSignature:
@@ -305,7 +301,3 @@ def _column_type(column: "pd.Series[Any]") -> Any:
 
 def _milliseconds(event: Mapping[str, Any]) -> int:
     return int(event.get("time", time.time()) * 1000)
-
-
-def _known(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}

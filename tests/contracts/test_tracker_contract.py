@@ -1,0 +1,75 @@
+"""What every tracker does."""
+
+import inspect
+
+import pytest
+
+from partwise.protocols import Tracker
+from partwise.trackers import NullTracker, make_tracker
+from partwise.trackers.mlflow_runs import MlflowTracker
+
+STARTED = {"event": "run_started", "time": 1.0, "name": "a run", "settings": {}, "tags": {}, "dataset": None}
+MEMBER = {"event": "member_finished", "time": 2.0, "partition": 0, "n_rows": 5, "fit_seconds": 0.5, "started": 1.5}
+
+
+def _null(_):
+    return NullTracker()
+
+
+def _mlflow(tmp_path):
+    return MlflowTracker(f"sqlite:///{tmp_path}/runs.db", "contract")
+
+
+@pytest.fixture(params=[_null, _mlflow], ids=["null", "mlflow"])
+def tracker(request, tmp_path) -> Tracker:
+    return request.param(tmp_path)
+
+
+def test_a_run_from_open_to_close(tracker, tmp_path):
+    """Events are taken one by one or together, in order, and the run ends."""
+    tracker.open(tmp_path)
+    tracker.write([STARTED])
+    tracker.write([MEMBER, MEMBER | {"partition": 1}])
+    tracker.close("finished")
+
+
+def test_unknown_events_are_passed_over(tracker, tmp_path):
+    """A kind of event that a tracker does not know is no error: the journal may grow."""
+    tracker.open(tmp_path)
+    tracker.write([STARTED, {"event": "invented_later", "time": 2.0, "value": object()}])
+    tracker.close("failed")
+
+
+def test_nothing_to_write_and_nothing_begun(tracker, tmp_path):
+    """No events is no work, and a run that never started can be closed."""
+    tracker.open(tmp_path)
+    tracker.write([])
+    tracker.close("interrupted")
+
+
+def test_trackers_say_where_to_look(tracker):
+    """Every tracker tells its address, the run, the model and the command that shows them, or null."""
+    for name in ("uri", "run_id", "model_uri", "ui_command"):
+        assert getattr(tracker, name) is None or isinstance(getattr(tracker, name), str)
+
+
+def test_methods_have_the_protocols_parameters(tracker):
+    """A tracker can be called by the parameter names of the protocol."""
+    for name in ("open", "write", "close"):
+        given = list(inspect.signature(getattr(tracker, name)).parameters)
+        assert given == list(inspect.signature(getattr(Tracker, name)).parameters)[1:]
+
+
+def test_off_is_an_object():
+    """The tracker of ``off`` is one that tracks nothing."""
+    assert isinstance(make_tracker("off", "x"), NullTracker)
+
+
+def test_no_uri_means_a_database_in_the_working_directory(tmp_path, monkeypatch):
+    """Without a URI runs go to ``mlflow.db`` here, under an absolute address that outlives a change of directory."""
+    monkeypatch.chdir(tmp_path)
+    tracker = make_tracker(None, "x")
+    monkeypatch.chdir("/")
+    assert tracker.uri == f"sqlite:///{tmp_path}/mlflow.db"
+    assert tracker.ui_command == f"mlflow ui --backend-store-uri sqlite:///{tmp_path}/mlflow.db --host 127.0.0.1"
+    assert not (tmp_path / "mlflow.db").exists()

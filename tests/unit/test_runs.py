@@ -1,0 +1,140 @@
+"""Facts about run directories and their journals."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from partwise.errors import InputError
+from partwise.runs import JOURNAL, RunDirectory, default_run_directory
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunDirectory.create(tmp_path / "deep" / "run")
+
+
+def test_new_and_empty_directories_are_taken(tmp_path):
+    """A directory that does not exist is made with its parents; an empty one is used."""
+    (tmp_path / "empty").mkdir()
+    assert RunDirectory.create(tmp_path / "empty").path == tmp_path / "empty"
+    assert RunDirectory.create(tmp_path / "a" / "b").path.is_dir()
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_directories_with_files_are_refused(run):
+    """A directory that holds a run is refused, with what it holds and the next step."""
+    run.append({"event": "x"})
+    with pytest.raises(InputError, match=r"not empty \(it holds journal.jsonl\).*Give a new one"):
+        RunDirectory.create(run.path)
+
+
+def test_places_that_take_no_files_fail_at_once(tmp_path):
+    """A path that cannot be a directory is an input error before any work."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written to"):
+        RunDirectory.create(tmp_path / "file" / "run")
+
+
+def test_json_takes_what_runs_are_made_of(run):
+    """Arrays, NumPy numbers, NaN, paths and times become plain JSON; not a number becomes null."""
+    value = {
+        "array": np.array([[1.5, np.nan], [np.inf, 2]]),
+        "number": np.int64(3),
+        "flag": np.bool_(True),
+        "nan": float("nan"),
+        "path": Path("a") / "b",
+        "when": datetime(2026, 1, 2, tzinfo=UTC),
+        "stamp": pd.Timestamp("2026-01-02"),
+        "times": np.array(["2026-01-02"], dtype="datetime64[ns]"),
+        "tuple": (1, None, "ü"),
+        3: "key",
+    }
+    assert json.loads(run.write_json("run.json", value).read_text()) == {
+        "array": [[1.5, None], [None, 2.0]],
+        "number": 3,
+        "flag": True,
+        "nan": None,
+        "path": "a/b",
+        "when": "2026-01-02T00:00:00+00:00",
+        "stamp": "2026-01-02T00:00:00",
+        "times": ["2026-01-02T00:00:00.000000000"],
+        "tuple": [1, None, "ü"],
+        "3": "key",
+    }
+
+
+def test_json_is_replaced_whole(run):
+    """A value that cannot be written leaves the old file as it was, and no temporary file."""
+    path = run.write_json("sub/run.json", {"state": "old"})
+    with pytest.raises(TypeError):
+        run.write_json("sub/run.json", {"state": object()})
+    assert json.loads(path.read_text()) == {"state": "old"}
+    assert [entry.name for entry in path.parent.iterdir()] == ["run.json"]
+
+
+def test_events_come_back_in_order_with_their_times(run):
+    """Every event has its kind and a time; a time that was given is kept."""
+    first = run.append({"event": "a", "value": np.float64("nan")})
+    run.append({"event": "b", "time": 5.0})
+    assert list(run.events()) == [{"time": first["time"], "event": "a", "value": None}, {"event": "b", "time": 5.0}]
+
+
+def test_each_event_is_on_disk_at_once(run):
+    """A reader sees an event when append returns."""
+    for count in range(1, 4):
+        run.append({"event": "x"})
+        assert len((run.path / JOURNAL).read_bytes().splitlines()) == count
+
+
+def test_a_new_journal_has_no_events(run):
+    """A run that has not begun has an empty journal, not an error."""
+    assert list(run.events()) == []
+
+
+def test_events_need_a_kind(run):
+    """An event without its kind is refused and not written."""
+    with pytest.raises(InputError, match="needs `event`"):
+        run.append({"value": 1})
+    assert list(run.events()) == []
+
+
+def test_a_torn_last_line_is_no_event(run):
+    """What a crash left of a line is passed over, and the next event does not run into it."""
+    run.append({"event": "a"})
+    with (run.path / JOURNAL).open("ab") as journal:
+        journal.write(b'{"event": "b", "val')
+    assert [event["event"] for event in run.events()] == ["a"]
+    run.append({"event": "c"})
+    assert [event["event"] for event in run.events()] == ["a", "c"]
+
+
+def test_a_torn_first_line_is_no_event(run):
+    """A journal that is nothing but half a line is empty, and takes events."""
+    (run.path / JOURNAL).write_bytes(b'{"event"')
+    assert list(run.events()) == []
+    run.append({"event": "c"})
+    assert [event["event"] for event in run.events()] == ["c"]
+
+
+def test_damage_inside_is_named(run):
+    """A line inside the journal that is no event is an error with its number."""
+    run.append({"event": "a"})
+    with (run.path / JOURNAL).open("ab") as journal:
+        journal.write(b"rubbish\n")
+    run.append({"event": "b"})
+    with pytest.raises(InputError, match="Line 2 of"):
+        list(run.events())
+
+
+def test_default_directories_are_below_the_working_directory_and_differ(tmp_path, monkeypatch):
+    """The name has the time, and two runs of one second do not meet."""
+    monkeypatch.chdir(tmp_path)
+    now = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+    first, second = default_run_directory(now), default_run_directory(now)
+    assert first.parent == tmp_path / "partwise-runs"
+    assert first.name.startswith("20260304-050607-")
+    assert first != second

@@ -247,3 +247,27 @@ def fit_on_ray(seed):
     model = PartitionedClassifier(LogisticRegression(max_iter=500), n_partitions=3, random_state=seed).fit(X, y)
     model.predict(X)
     return [each.content_digest for each in model.members_]
+
+
+def nap_with(_shared, seconds):
+    """Sleep."""
+    time.sleep(seconds)
+
+
+def thread_lock(_shared, wanted):
+    """Return a lock, which cannot be pickled, where it is wanted."""
+    return Lock() if wanted else None
+
+
+def note_nothing(_shared):
+    """Do nothing."""
+
+
+class Keeper:
+    """An actor with a memory."""
+
+    def put(self, value):
+        self.value = value
+
+    def get(self):
+        return self.value

@@ -120,3 +120,16 @@ def test_it_is_stored_small_and_read_with_our_own_list_alone(fitted):
 def test_imputed_tables_have_no_gaps(whole):
     """With the needs of a linear learner every output is finite."""
     assert np.isfinite(TableEncoder().fit(whole[:8000]).transform(whole[-2000:])).all()
+
+
+def test_our_list_has_nothing_that_is_not_needed():
+    """What real tables hold, with a named time zone, is all that is trusted."""
+    if not DATA.exists():
+        pytest.skip("real tables are not on this machine")
+    reported = set(skops.io.get_untrusted_types(data=skops.io.dumps(NumericEncoder().fit(pd.DataFrame({"a": [1]})))))
+    zoned = pd.DataFrame({"t": pd.date_range("2024-01-01", periods=3, tz="Europe/Paris")})
+    tables = [zoned, *(pd.read_parquet(DATA / f"{name}.parquet")[:2000] for name in TABLES)]
+    for table in tables:
+        for name in ("table-string", "table-ordinal"):
+            reported |= set(skops.io.get_untrusted_types(data=skops.io.dumps(clone(ENCODERS[name]).fit(table))))
+    assert reported == set(TRUSTED_TYPES)

@@ -1,5 +1,6 @@
 """Facts about the digest of what was learned."""
 
+import os
 import pickle
 import re
 import subprocess
@@ -28,7 +29,7 @@ MODELS = {
     "logistic": LogisticRegression(max_iter=500),
     "tree": DecisionTreeClassifier(random_state=0),
     "forest": RandomForestClassifier(n_estimators=3, random_state=0),
-    "boosting": HistGradientBoostingClassifier(max_iter=2),
+    "boosting": HistGradientBoostingClassifier(max_iter=2, random_state=0),
     "svc": SVC(),
     "mlp": MLPClassifier(max_iter=3, random_state=0),
     "pipeline": make_pipeline(StandardScaler(), LogisticRegression()),
@@ -108,7 +109,7 @@ def test_a_fresh_process_says_the_same():
             capture_output=True,
             text=True,
             check=True,
-            env={**__import__("os").environ, "PYTHONHASHSEED": seed},
+            env={**os.environ, "PYTHONHASHSEED": seed},
         ).stdout
         for seed in ("1", "2")
     ]

@@ -3,17 +3,19 @@
 import datetime as dt
 import subprocess
 import sys
+import zipfile
 from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import skops.io
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 
-from partwise.encoders import NumericEncoder, TableEncoder, make_encoder
+from partwise.encoders import TRUSTED_TYPES, NumericEncoder, TableEncoder, make_encoder
 from partwise.errors import InputError
 from partwise.records import LearnerNeeds
 
@@ -48,7 +50,8 @@ def encode(values, needs=PLAIN, new=None, dtype=None):
         (["b", "a", None, " "], None, [1, 0, NAN, NAN]),
         (["b", "a", None], "category", [1, 0, NAN]),
         (["b", "a", None], "string", [1, 0, NAN]),
-        ([1, True, "1", None, 2.5], object, [0, 2, 0, NAN, 1]),
+        ([1, True, "1", None, 2.5], object, [1, 1, 1, NAN, 2.5]),
+        ([1, "x", None, 2.5], object, [0, 2, NAN, 1]),
         ([[1], {"a": 1}], object, [0, 1]),
     ],
 )
@@ -58,19 +61,22 @@ def test_each_type_of_column_is_read_by_its_rule(values, dtype, expected):
 
 
 def test_an_ordered_categorical_keeps_its_order():
-    """Codes follow the declared order, not the alphabet."""
+    """Codes follow the declared order, not the alphabet; later the levels may come as texts."""
     sizes = pd.Categorical(["large", "small"], categories=["small", "medium", "large"], ordered=True)
     np.testing.assert_array_equal(encode(sizes)[:, 0], [1, 0])
+    np.testing.assert_array_equal(encode(sizes, new=["small", "huge", "large"])[:, 0], [0, -1, 1])
 
 
 def test_unseen_and_missing_categories_have_their_own_codes():
-    """Unseen is -1; missing is NaN, or -2 for learners that take no NaN."""
+    """Unseen is -1; missing is NaN, or -2 for learners that take no NaN; missing without gaps at fit is unseen."""
     new = ["never seen", None, "b"]
-    np.testing.assert_array_equal(encode(["a", "b"], PLAIN, new)[:, 0], [-1, NAN, 1])
+    np.testing.assert_array_equal(encode(["a", "b", None], PLAIN, new)[:, 0], [-1, NAN, 1])
     imputed = LearnerNeeds(scale=False, impute=True, categories="ordinal")
-    np.testing.assert_array_equal(encode(["a", "b"], imputed, new)[:, 0], [-1, -2, 1])
+    np.testing.assert_array_equal(encode(["a", "b", None], imputed, new)[:, 0], [-1, -2, 1])
+    np.testing.assert_array_equal(encode(["a", "b"], PLAIN, new)[:, 0], [-1, -1, 1])
 
 
+@pytest.mark.filterwarnings("ignore:Found unknown categories")
 def test_one_hot_has_a_column_for_each_level_and_for_gaps():
     """Three levels with gaps make four columns; an unseen level is 0 in all."""
     matrix = encode(["a", "b", "c", None], ONE_HOT, ["b", None, "d"])
@@ -95,7 +101,7 @@ def test_many_levels_are_embedded():
 
 def test_a_whole_number_with_gaps_meets_the_level_of_its_text():
     """A column of mixed texts that arrives as floats is still recognised."""
-    np.testing.assert_array_equal(encode(["1", "2", "x"], PLAIN, [1.0, NAN, 2.0])[:, 0], [0, NAN, 1])
+    np.testing.assert_array_equal(encode(["1", "2", "x", None], PLAIN, [1.0, NAN, 2.0])[:, 0], [0, NAN, 1])
 
 
 @pytest.mark.parametrize(
@@ -191,11 +197,54 @@ def test_infinite_values_are_counted(encoder, value):
         fitted.transform(pd.DataFrame({"price": [value, value, 1.0]}))
 
 
-@pytest.mark.parametrize("values", [[1.0, 2.0], ["2024-01-31", "2024-02-01"]])
-def test_texts_in_a_column_of_numbers_or_dates_are_refused(values):
-    """What cannot be read as at fit is an error with an example, not a silent gap."""
-    with pytest.raises(InputError, match="such as 'hello'"):
-        encode(values, new=["hello", "N/A"])
+@pytest.mark.parametrize("values", [[1.0, 2.0], ["1", "2"], ["2024-01-31", "2024-02-01"]])
+def test_texts_in_a_column_of_numbers_or_dates_count_as_missing(values):
+    """What cannot be read as at fit is a gap, the same for columns of numbers and of texts."""
+    later = encode(values, new=[values[0], "hello", "N/A"])
+    np.testing.assert_array_equal(later[:1], encode(values)[:1])
+    assert np.isnan(later[1:]).all()
+
+
+MANY = [f"street {number}" for number in range(60)]
+COLUMNS = {
+    "number": np.arange(60.0),
+    "flag": [True, False] * 30,
+    "flag with gaps": pd.Series([True, None] * 30, dtype=object),
+    "number as text": [str(number) for number in range(60)],
+    "few": ["a", "b", "c"] * 20,
+    "many": MANY,
+    "categorical": pd.Categorical([1, 2, 3] * 20),
+    "ordered": pd.Categorical(["lo", "hi", "mid"] * 20, categories=["lo", "mid", "hi"], ordered=True),
+    "many as categorical": pd.Categorical(MANY),
+    "date": [dt.date(2024, 1, 1) + dt.timedelta(days) for days in range(60)],
+    "moment": pd.date_range("2024-01-01", periods=60, freq="h"),
+    "moment with zone": pd.date_range("2024-01-01", periods=60, tz="Europe/Paris"),
+    "moment as text": pd.date_range("2024-01-01", periods=60).astype(str),
+    "duration": pd.to_timedelta(np.arange(60), unit="s"),
+    "period": pd.period_range("2024-01", periods=60, freq="M"),
+}
+
+
+@pytest.mark.parametrize("needs", [PLAIN, ONE_HOT, LearnerNeeds()])
+@pytest.mark.filterwarnings("ignore:Found unknown categories")
+def test_a_row_may_come_as_objects_or_with_nothing(needs):
+    """What a web service makes of a row, objects and None, is read as the table was."""
+    table = pd.DataFrame(COLUMNS)
+    encoder = TableEncoder(needs).fit(table)
+    np.testing.assert_array_equal(encoder.transform(table.astype(object)), encoder.transform(table))
+    for nothing in (None, NAN):
+        assert len(encoder.transform(pd.DataFrame([dict.fromkeys(table, nothing)]))) == 1
+    stored = skops.io.dumps(encoder, compression=zipfile.ZIP_DEFLATED)
+    loaded = skops.io.loads(stored, trusted=list(TRUSTED_TYPES))
+    np.testing.assert_array_equal(loaded.transform(table), encoder.transform(table))
+
+
+def test_rare_levels_and_marks_are_not_scaled():
+    """A level or gap of one row in a thousand is 0 or 1 as all others are."""
+    table = pd.DataFrame({"a": [NAN, *range(999)], "b": ["rare", *["x", "y", "z"] * 333]})
+    matrix = TableEncoder().fit(table).transform(table)
+    assert TableEncoder().fit(table).feature_names_out() == ["a", "a_missing", "b_rare", "b_x", "b_y", "b_z"]
+    assert set(matrix[:, 1:].ravel()) == {0.0, 1.0}
 
 
 def test_other_things_than_tables_are_refused():

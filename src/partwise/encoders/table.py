@@ -77,9 +77,11 @@ class TableEncoder(Named):
         # row, and 16 s to store. These go through one imputer and one scaler together.
         self.numeric_ = [name for name, column in kept.items() if is_numeric(column.dtype)]
         self.others_ = [name for name in kept if name not in set(self.numeric_)]
-        self.categories_ = {name: self._ranks(kept[name].dtype) for name in self.others_ if _is_category(kept[name])}
+        types = {name: kept[name].dtype for name in self.others_}
+        categories = {name: dtype for name, dtype in types.items() if isinstance(dtype, pd.CategoricalDtype)}
+        self.categories_ = {name: self._ranks(dtype) for name, dtype in categories.items()}
         self.durations_ = [name for name in self.others_ if pd.api.types.is_timedelta64_dtype(_plain(kept[name]))]
-        values, levels, names_of_values, names_of_levels = self._blocks(table, fit=True)
+        values, _, names_of_values, names_of_levels = self._blocks(table, fit=True)
         self.measures_ = self._measures().fit(values) if names_of_values else None
         if self.measures_ is not None and self.needs.impute:
             gaps = self.measures_.named_transformers["gaps"].features_
@@ -145,8 +147,9 @@ class TableEncoder(Named):
         for place, (name, original) in enumerate(zip(self.others_, matched(table, self.others_), strict=True)):
             column = _plain(original)
             if name in self.categories_:
-                ranks = self.categories_[name]
-                column = pd.Series([ranks.get(text, text) for text in _texts(column)], dtype="category")
+                ranks, gaps = self.categories_[name], column.isna()
+                column = column.astype(object).map(str).map(lambda text, ranks=ranks: ranks.get(text, text))
+                column = column.mask(gaps, None).astype("category")
             elif name in self.durations_:
                 column = pd.to_timedelta(column, errors="coerce")
             columns[str(place)] = column.array
@@ -177,10 +180,6 @@ class TableEncoder(Named):
         return FeatureUnion([("values", make_pipeline(*filled, *scaled, "passthrough")), *gaps])
 
 
-def _is_category(column: "pd.Series[Any]") -> bool:
-    return isinstance(column.dtype, pd.CategoricalDtype)
-
-
 def _plain(column: "pd.Series[Any]") -> "pd.Series[Any]":
     """Return the column as NumPy's types, texts or objects; periods as their start, whole floats as integers."""
     if isinstance(column.dtype, pd.ArrowDtype | pd.CategoricalDtype):
@@ -190,10 +189,6 @@ def _plain(column: "pd.Series[Any]") -> "pd.Series[Any]":
         return column.dt.to_timestamp()
     # a column of integers with a gap arrives as floats, and 1.0 has to meet the level "1" that was fitted
     return column.convert_dtypes() if pd.api.types.is_float_dtype(column.dtype) else column
-
-
-def _texts(column: "pd.Series[Any]") -> list[str | None]:
-    return [None if gap else str(value) for value, gap in zip(column, column.isna(), strict=True)]
 
 
 def _distinct(wanted: list[str]) -> list[str]:

@@ -1,19 +1,11 @@
-"""Toy estimators, work for executors, and stand-ins: top-level, so that workers can unpickle them by name."""
+"""Toy estimators and stand-ins: top-level, so that workers can unpickle them by name."""
 
-import os
-import signal
-import time
 from dataclasses import dataclass, field
-from pathlib import Path
-from threading import Lock
 
 import numpy as np
+from fake_work import die_once
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.datasets import load_iris
-from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_info
 
-from partwise.ensemble import PartitionedClassifier
 from partwise.pool import MemberPool
 from partwise.records import Evidence, Member
 
@@ -154,120 +146,3 @@ class PoolContext:
     def evidence(self, predictor):
         self.asked.append(predictor)
         return Evidence(outputs=np.zeros((0, 0)), member_scores=np.asarray(self.member_scores, dtype=float))
-
-
-class UnpicklableError(Exception):
-    """An exception that survives no process boundary."""
-
-    def __init__(self, first, second):
-        super().__init__(f"{first} and {second}")
-        self.lock = Lock()
-
-
-@dataclass
-class NotesLoading:
-    """Adds a line to a file whenever it is unpickled."""
-
-    path: str
-
-    def __setstate__(self, state):
-        self.__dict__.update(state)
-        with Path(self.path).open("a") as file:
-            file.write(f"{os.getpid()}\n")
-
-
-def die():
-    """End this process as the kernel's out-of-memory killer would."""
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def scale(shared, payload):
-    """Return the product."""
-    return shared * payload
-
-
-def scale_or_fail(shared, payload):
-    """Return the product, but raise for negative payloads."""
-    if payload < 0:
-        raise ValueError(f"{payload} is negative")
-    return shared * payload
-
-
-def fail_strangely(shared, payload):
-    """Raise what cannot be pickled."""
-    raise UnpicklableError(shared, payload)
-
-
-def note_and_fail(path, payload):
-    """Add a line to the file, then raise."""
-    with Path(path).open("a") as file:
-        file.write(f"{payload}\n")
-    raise ValueError("always")
-
-
-def die_once(marker, payload):
-    """Kill this process unless the marker exists; leave it behind."""
-    if not Path(marker).exists():
-        Path(marker).touch()
-        die()
-    return payload
-
-
-def die_on(deadly, payload):
-    """Kill this process for one payload."""
-    if payload == deadly:
-        die()
-    return payload
-
-
-def nap(_shared, seconds):
-    """Sleep, and return for how long."""
-    time.sleep(seconds)
-    return seconds
-
-
-def thread_counts(_shared, _payload):
-    """Return how many threads each native library of this process would use."""
-    return {pool["filepath"]: pool["num_threads"] for pool in threadpool_info()}
-
-
-def note_process(directory):
-    """Leave a file with this process' id as its name."""
-    (Path(directory) / str(os.getpid())).touch()
-
-
-def ignore(_shared, payload):
-    """Return the payload."""
-    return payload
-
-
-def fit_on_ray(seed):
-    """Fit and predict on Ray, from wherever this is called; return the members' digests."""
-    X, y = load_iris(return_X_y=True)
-    model = PartitionedClassifier(LogisticRegression(max_iter=500), n_partitions=3, random_state=seed).fit(X, y)
-    model.predict(X)
-    return [each.content_digest for each in model.members_]
-
-
-def nap_with(_shared, seconds):
-    """Sleep."""
-    time.sleep(seconds)
-
-
-def thread_lock(_shared, wanted):
-    """Return a lock, which cannot be pickled, where it is wanted."""
-    return Lock() if wanted else None
-
-
-def note_nothing(_shared):
-    """Do nothing."""
-
-
-class Keeper:
-    """An actor with a memory."""
-
-    def put(self, value):
-        self.value = value
-
-    def get(self):
-        return self.value

@@ -4,7 +4,7 @@ import os
 import socket
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 from threadpoolctl import threadpool_limits
@@ -47,7 +47,7 @@ def attempt(work: Callable[[Any, Any], Any], shared: Any, task: Task, node: str)
 
 def run_in_process(
     work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Task], cpus: int
-) -> Iterator[TaskOutcome]:
+) -> Generator[TaskOutcome, None, None]:
     """Attempt each task in this process, in order, on so many threads."""
     for task in tasks:
         with threadpool_limits(cpus):

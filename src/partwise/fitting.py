@@ -1,7 +1,9 @@
 """Fit one member (the pure function that a worker runs), all members, and what a combiner may ask for."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cloudpickle
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
 
+from partwise.buffers import call_writable
 from partwise.digests import content_digest
 from partwise.pool import MemberPool
 from partwise.prediction import collect_evidence
@@ -93,9 +96,8 @@ def fit_member(job: FitJob, part: Part) -> FittedPart:
         estimator = configured(job.template, seed, job.cpus)
         if job.labels is not None:
             _translate_class_weights(estimator, job.labels[classes])
-    weights = {} if part.weights is None else {"sample_weight": part.weights}
     with measure_usage() as usage:
-        fitted = _fit(estimator, part.X, targets, weights)
+        fitted = call_writable(partial(_fit, estimator), part.X, targets, part.weights)
     estimator_bytes = cloudpickle.dumps(fitted, protocol=5)
     return FittedPart(
         estimator=estimator_bytes,
@@ -112,8 +114,8 @@ def prepare_worker(template: Any) -> None:
     clone(template, safe=False)
 
 
-def _fit(estimator: Any, X: Any, y: NDArray[Any], weights: Mapping[str, Any]) -> Any:
-    fitted = estimator.fit(X, y, **weights)
+def _fit(estimator: Any, X: Any, y: NDArray[Any], weights: NDArray[np.float64] | None) -> Any:
+    fitted = estimator.fit(X, y) if weights is None else estimator.fit(X, y, sample_weight=weights)
     return estimator if fitted is None else fitted  # some libraries' fit returns nothing
 
 
@@ -148,7 +150,8 @@ def fit_members(
 
     Returns
     -------
-    The members and the failures, both in the order of partitions. A partition of zero weight gives no member.
+    The members and the failures, both in the order of partitions. A partition of zero weight gives no member. Any
+    other failure ends the work.
     """
     members: list[Member] = []
     failures: list[MemberFailure] = []
@@ -162,13 +165,13 @@ def fit_members(
             else:
                 yield Task(partition, part, size)
 
-    for outcome in executor.run(fit_member, job, tasks()):
-        if outcome.failure is None:
+    with closing(executor.run(fit_member, job, tasks())) as outcomes:
+        for outcome in outcomes:
+            if outcome.failure is not None:
+                failures.append(_failed(outcome))
+                break  # an ensemble with a hole is no ensemble: what is under way is cancelled, not paid for
             members.append(_member(outcome, partitions))
             observe(members[-1])
-        else:
-            failures.append(_failed(outcome))
-            observe(failures[-1])
     return sorted(members, key=_partition), sorted(failures, key=_partition)
 
 

@@ -3,12 +3,14 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import _safe_indexing
 
+from partwise.buffers import call_writable
 from partwise.errors import PredictionError
 from partwise.pool import MemberPool
 from partwise.protocols import Executor, Predictor
@@ -55,7 +57,7 @@ def _blocks(n_rows: int, size: int) -> Iterator[slice]:
 
 
 def _outputs(predictor: Predictor, X: Any) -> NDArray[np.float64]:
-    return predictor.outputs(X)
+    return call_writable(predictor.outputs, X)
 
 
 def _value(outcome: TaskOutcome) -> Any:
@@ -76,7 +78,7 @@ def member_outputs(pool: MemberPool, X: Any, executor: Executor) -> NDArray[np.f
 
 def _one_member(shared: tuple[MemberPool, Any], member: Member) -> NDArray[np.float64]:
     pool, X = shared
-    return pool.member_outputs(member, X)
+    return call_writable(partial(pool.member_outputs, member), X)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ def _variance(y: NDArray[Any]) -> float:
 
 def _describe_unseen(predictor: Predictor, block: _Unseen) -> _Seen:
     others = predictor.without(block.partition)
-    each = others.pool.outputs(block.X)
+    each = call_writable(others.pool.outputs, block.X)
     if predictor.pool.n_classes is None:
         losses = ((each - block.y.reshape(len(block.y), -1)) ** 2).mean(axis=2).sum(axis=1)
     else:

@@ -4,7 +4,7 @@ A new implementation is one file in the folder of its kind, one line in that fol
 parameter in the contract suite under ``tests/contracts/``.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
@@ -105,7 +105,9 @@ class Executor(Protocol):
     def overhead_seconds(self) -> float:
         """What it costs to send work, beyond the work itself; infinite where sending cannot pay."""
 
-    def run(self, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Task]) -> Iterator[TaskOutcome]:
+    def run(
+        self, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Task]
+    ) -> Generator[TaskOutcome, None, None]:
         """Call ``work(shared, task.payload)`` for each task and yield the outcomes as they complete.
 
         Tasks are drawn from the iterable only as they can be started, so that their payloads need not exist at

@@ -12,17 +12,23 @@ STARTED = {"event": "run_started", "time": 1.0, "name": "a run", "settings": {},
 MEMBER = {"event": "member_finished", "time": 2.0, "partition": 0, "n_rows": 5, "fit_seconds": 0.5, "started": 1.5}
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """One directory for the databases of the module: a fresh one takes seconds."""
+    return tmp_path_factory.mktemp("stores")
+
+
 def _null(_):
     return NullTracker()
 
 
-def _mlflow(tmp_path):
-    return MlflowTracker(f"sqlite:///{tmp_path}/runs.db", "contract")
+def _mlflow(store):
+    return MlflowTracker(f"sqlite:///{store}/runs.db", "contract")
 
 
 @pytest.fixture(params=[_null, _mlflow], ids=["null", "mlflow"])
-def tracker(request, tmp_path) -> Tracker:
-    return request.param(tmp_path)
+def tracker(request, store) -> Tracker:
+    return request.param(store)
 
 
 def test_a_run_from_open_to_close(tracker, tmp_path):

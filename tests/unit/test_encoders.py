@@ -239,6 +239,11 @@ def test_a_row_may_come_as_objects_or_with_nothing(needs):
     np.testing.assert_array_equal(loaded.transform(table), encoder.transform(table))
 
 
+def test_a_table_of_texts_alone_is_row_major_too():
+    """Learners read row after row, whichever blocks the matrix is made of."""
+    assert encode(["a", "b", "c", None], ONE_HOT).flags.c_contiguous
+
+
 def test_rare_levels_and_marks_are_not_scaled():
     """A level or gap of one row in a thousand is 0 or 1 as all others are."""
     table = pd.DataFrame({"a": [NAN, *range(999)], "b": ["rare", *["x", "y", "z"] * 333]})

@@ -75,13 +75,14 @@ class TableEncoder(Named):
         kept = {name: column for name, column in zip(names, matched(table, names), strict=True) if column.count()}
         # The vectorizer takes columns one by one through a dozen steps: 500 numeric columns would take 1 s for one
         # row, and 16 s to store. These go through one imputer and one scaler together.
+        self.columns_ = list(kept)
         self.numeric_ = [name for name, column in kept.items() if is_numeric(column.dtype)]
         self.others_ = [name for name in kept if name not in set(self.numeric_)]
         types = {name: kept[name].dtype for name in self.others_}
         categories = {name: dtype for name, dtype in types.items() if isinstance(dtype, pd.CategoricalDtype)}
         self.categories_ = {name: self._ranks(dtype) for name, dtype in categories.items()}
         self.durations_ = [name for name in self.others_ if pd.api.types.is_timedelta64_dtype(_plain(kept[name]))]
-        values, _, names_of_values, names_of_levels = self._blocks(table, fit=True)
+        values, _, names_of_values, names_of_levels = self._blocks(kept, len(table), fit=True)
         self.measures_ = self._measures().fit(values) if names_of_values else None
         if self.measures_ is not None and self.needs.impute:
             gaps = self.measures_.named_transformers["gaps"].features_
@@ -104,22 +105,24 @@ class TableEncoder(Named):
             When columns are missing, or values are infinite.
         """
         check_is_fitted(self, "names_")
+        kept = dict(zip(self.columns_, matched(table, self.columns_), strict=True))
         if not len(table):  # scikit-learn refuses to transform no rows
-            matched(table, [*self.numeric_, *self.others_])
             return np.empty((0, len(self.names_)), dtype=np.float32)
-        values, levels, _, _ = self._blocks(table, fit=False)
+        values, levels, _, _ = self._blocks(kept, len(table), fit=False)
         if self.measures_ is not None:
             values = self.measures_.transform(values)
-        return np.hstack([values, levels], dtype=np.float32)
+        return np.ascontiguousarray(np.hstack([values, levels], dtype=np.float32))
 
-    def _blocks(self, table: pd.DataFrame, *, fit: bool) -> tuple[NDArray[Any], NDArray[Any], list[str], list[str]]:
+    def _blocks(
+        self, columns: dict[str, "pd.Series[Any]"], n_rows: int, *, fit: bool
+    ) -> tuple[NDArray[Any], NDArray[Any], list[str], list[str]]:
         """Return numbers and parts of dates as they are, what stands for the categories, and their names."""
         # medians and means of large numbers need the range and digits of 64 bits
         dtype = np.float64 if self.needs.impute or self.needs.scale else np.float32
-        values = numbers(matched(table, self.numeric_), len(table), dtype)
+        values = numbers([columns[name] for name in self.numeric_], n_rows, dtype)
         if not self.others_:
             return values, values[:, :0], list(self.numeric_), []
-        readable = self._readable(table)
+        readable = self._readable(columns)
         if fit:
             self.vectorizer_ = self._vectorizer()
         with np.errstate(over="ignore"):  # what is too large is refused below
@@ -138,22 +141,22 @@ class TableEncoder(Named):
             list(itertools.compress(names, ~measured)),
         )
 
-    def _readable(self, table: pd.DataFrame) -> pd.DataFrame:
+    def _readable(self, columns: dict[str, "pd.Series[Any]"]) -> pd.DataFrame:
         """Return the other columns in types that the vectorizer knows, the same at fit and later.
 
         They are named by their place, so that no name of a level's feature can be that of a column.
         """
-        columns = {}
-        for place, (name, original) in enumerate(zip(self.others_, matched(table, self.others_), strict=True)):
-            column = _plain(original)
+        readable = {}
+        for place, name in enumerate(self.others_):
+            column = _plain(columns[name])
             if name in self.categories_:
                 ranks, gaps = self.categories_[name], column.isna()
                 column = column.astype(object).map(str).map(lambda text, ranks=ranks: ranks.get(text, text))
                 column = column.mask(gaps, None).astype("category")
             elif name in self.durations_:
                 column = pd.to_timedelta(column, errors="coerce")
-            columns[str(place)] = column.array
-        return pd.DataFrame(columns)
+            readable[str(place)] = column.array
+        return pd.DataFrame(readable)
 
     def _ranks(self, dtype: pd.CategoricalDtype) -> dict[str, str]:
         """Return texts for the levels of an ordered categorical that sort as the levels do."""

@@ -1,7 +1,7 @@
 """Everything in this process, one task after another: stops in a debugger."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,9 @@ class InlineExecutor:
     nodes = 1
     overhead_seconds = math.inf
 
-    def run(self, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Task]) -> Iterator[TaskOutcome]:
+    def run(
+        self, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Task]
+    ) -> Generator[TaskOutcome, None, None]:
         """Call ``work(shared, task.payload)`` for each task, in order."""
         return run_in_process(work, shared, tasks, self.cpus_per_task)
 

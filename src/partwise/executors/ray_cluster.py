@@ -70,8 +70,8 @@ def _start_local(options: dict[str, Any]) -> None:
         ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **options)
     except Exception as error:
         raise ClusterError(
-            f"Ray could not be started on this machine: {_first_line(error)} Next: look for a full disk or a small "
-            "/dev/shm, or run without Ray (executor='inline')."
+            f"Ray could not be started on this machine: {_first_line(error)} Next: look for a full disk or too little shared "
+            "memory, or run without Ray (executor='inline')."
         ) from error
     token = Path.home() / ".ray" / "auth_token"
     if token.is_file() and token.stat().st_uid == os.getuid():
@@ -110,18 +110,19 @@ def _check_reachable(address: str) -> None:
 
 
 def _explain(address: str, error: Exception) -> str:
-    text = _first_line(error)
-    name = type(error).__name__
-    if "auth" in f"{name} {error}".lower():
+    said = f"{type(error).__name__}: {_first_line(error)}"
+    if "version mismatch" in str(error).lower():
+        return f"The Ray cluster at {address!r} runs other versions: {said} Next: install the same Ray and Python here."
+    if isinstance(error, (ConnectionError, ray.exceptions.AuthenticationError)):
+        # The port has answered, or Ray has found the address itself: a refusal is most often about the token.
         return (
-            f"The Ray cluster at {address!r} refuses this process: {text} Next: set RAY_AUTH_MODE=token and have the "
-            "head's ~/.ray/auth_token here as well (mode 0600), or name it in RAY_AUTH_TOKEN_PATH."
+            f"The Ray cluster at {address!r} does not let this process in. {said} Next: put the head's "
+            "~/.ray/auth_token here as well (mode 0600), or name it in RAY_AUTH_TOKEN_PATH; and look whether the head "
+            "still runs (`ray status`)."
         )
-    if "version" in str(error).lower():
-        return f"The Ray cluster at {address!r} runs other versions: {text} Next: install the same Ray and Python here."
     return (
-        f"No Ray cluster could be joined at {address!r}: {name}: {text} Next: start one with `ray start --head`, "
-        "correct --address, or leave it out to start Ray on this machine."
+        f"No Ray cluster could be joined at {address!r}. {said} Next: start one with `ray start --head`, correct "
+        "--address, or leave it out to start Ray on this machine."
     )
 
 

@@ -2,7 +2,7 @@
 
 import multiprocessing
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from time import sleep
 from typing import Any
@@ -84,7 +84,9 @@ class RayExecutor:
         connect(self.address, self.ship)
         return cluster_size(self.cpus_per_task)
 
-    def run(self, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Task]) -> Iterator[TaskOutcome]:
+    def run(
+        self, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Task]
+    ) -> Generator[TaskOutcome, None, None]:
         """Call ``work(shared, task.payload)`` for each task on the cluster; yield outcomes as they complete."""
         if self._alone:
             yield from run_in_process(work, shared, tasks, self.cpus_per_task)
@@ -146,7 +148,7 @@ class _Flight:
     again: deque[Task] = field(default_factory=deque)
     batch_size: int = 1
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[TaskOutcome]:
+    def run(self, tasks: Iterable[Task]) -> Generator[TaskOutcome, None, None]:
 
         # Inside a Ray task the caller holds its CPUs while it waits: asking for more would wait for ever.
         inside = held_cpus() is not None
@@ -189,7 +191,7 @@ class _Flight:
         self.batch_size = max(1, min(_LARGEST_BATCH, int(_BATCH_SECONDS / max(mean_seconds, 1e-6))))
         return [replace(outcome, attempts=self.attempts.get(outcome.id, 0) + 1) for outcome in outcomes]
 
-    def _retry(self, task: Task, failure: TaskFailure) -> Iterator[TaskOutcome]:
+    def _retry(self, task: Task, failure: TaskFailure) -> Generator[TaskOutcome, None, None]:
         self.attempts[task.id] = self.attempts.get(task.id, 0) + 1
         self.batch_size = 1
         if failure.reason in _RETRIED and self.attempts[task.id] < self.executor.max_attempts:

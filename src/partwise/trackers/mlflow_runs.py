@@ -1,5 +1,6 @@
 """Runs in MLflow: one parent run, a child for each member, the model, and the files of the run directory."""
 
+import re
 import tempfile
 import time
 import warnings
@@ -9,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 from shlex import quote
 from typing import Any
-from urllib.parse import quote as percent
 
 import pandas as pd
 
@@ -36,6 +36,8 @@ _MOST_CHILDREN = 100
 _LONGEST_PARAM, _LONGEST_TAG, _LONGEST_DIGEST = 6000, 8000, 36
 _METRICS_A_BATCH, _OTHERS_A_BATCH = 1000, 100
 _TABLE = "members.json"
+_SILENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
+"""MLflow would print a run's address, password and all, to where ``--json`` goes."""
 _FIRST_CONTACT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 """MLflow's own settings are for a server that is known to be there: it would wait four minutes."""
 
@@ -131,7 +133,7 @@ class MlflowTracker:
 
     @contextmanager
     def _at_work(self, **settings: str) -> Iterator[None]:
-        with environment(MLFLOW_DISABLE_TELEMETRY="true", **settings), quiet_loggers("mlflow", "alembic"):
+        with environment(**_SILENT, **settings), quiet_loggers("mlflow", "alembic"):
             try:
                 yield
             except (MlflowException, OSError) as error:
@@ -141,15 +143,17 @@ class MlflowTracker:
                 ) from None  # the error's own text may have the password
 
     def _unreachable(self, reason: str) -> InputError:
+        cause = reason.rpartition("Caused by ")[2]  # MLflow's text before it has the request, not the reason
         return InputError(
-            f"The tracking server {self.uri} cannot be used: {entries.clipped(reason, 300)}. Start it, correct the "
+            f"The tracking server {self.uri} cannot be used: {entries.clipped(cause, 300)}. Start it, correct the "
             "address (a local file is sqlite:///runs.db), or choose 'off' for no tracking."
         )
 
     def _new_experiment(self) -> str:
         file = sqlite_file(self._uri)
         # Files go beside the database; MLflow would put them below whatever the working directory is.
-        place = None if file is None else str(file.parent / "mlruns" / percent(self._experiment, safe=""))
+        folder = re.sub(r"[^\w-]+", "-", self._experiment)  # MLflow reads a percent sign in a path as an escape
+        place = None if file is None else str(file.parent / "mlruns" / folder)
         try:
             return str(self._client.create_experiment(self._experiment, artifact_location=place))
         except MlflowException:

@@ -1,11 +1,14 @@
 """Toy estimators and stand-ins: top-level, so that workers can unpickle them by name."""
 
+import os
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
-from fake_work import die_once
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.tree import DecisionTreeClassifier
 
+from fake_work import die_once
 from partwise.pool import MemberPool
 from partwise.records import Evidence, Member
 
@@ -146,3 +149,37 @@ class PoolContext:
     def evidence(self, predictor):
         self.asked.append(predictor)
         return Evidence(outputs=np.zeros((0, 0)), member_scores=np.asarray(self.member_scores, dtype=float))
+
+
+class TellsProcess(RegressorMixin, BaseEstimator):
+    """Predicts the id of the process that predicts, and takes its time."""
+
+    def fit(self, X, y):  # noqa: ARG002 - scikit-learn's signature
+        self.fitted_ = True
+        return self
+
+    def predict(self, X):
+        time.sleep(1e-4 * len(X))
+        return np.full(len(X), float(os.getpid()))
+
+
+class CountsFits(BaseEstimator):
+    """An encoder that counts its fits, and doubles what it is given."""
+
+    fits = 0
+
+    def fit(self, table):
+        type(self).fits += 1
+        self.rows_ = len(table)
+        return self
+
+    def transform(self, table):
+        return 2.0 * table.to_numpy(dtype=float)
+
+
+class SlowTree(DecisionTreeClassifier):
+    """A tree that takes its time, so that every node gets to fit some."""
+
+    def fit(self, X, y, **settings):
+        time.sleep(0.3)
+        return super().fit(X, y, **settings)

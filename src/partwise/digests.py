@@ -19,6 +19,8 @@ class _ContentHasher(NumpyHasher):
     """
 
     def save(self, obj: Any) -> None:
+        if isinstance(obj, np.ma.MaskedArray):
+            obj = ("masked", np.asarray(obj.filled(obj.dtype.type(0)) if obj.dtype != object else obj.data), obj.mask)
         if isinstance(obj, np.ndarray) and obj.dtype.names is not None:
             obj = {name: np.ascontiguousarray(obj[name]) for name in obj.dtype.names}
         elif type(obj) is dict and any(isinstance(key, str) and _is_timing(key) for key in obj):

@@ -5,8 +5,8 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from fakes import Decisions, Labels, PoolContext, Probabilities, Values, member, row_numbers
 
+from fakes import Decisions, Labels, PoolContext, Probabilities, Values, member, row_numbers
 from partwise.combiners import COMBINERS, Weighted, make_combiner
 from partwise.errors import InputError
 from partwise.pool import MemberPool
@@ -24,9 +24,7 @@ def _tables(width, seed=0):
 def _pool(task, members=None):
     if members is None:
         model, classes = (Probabilities, range(4)) if task == "classification" else (Values, None)
-        members = [
-            member(i, model(table), classes, SIZES[i]) for i, table in enumerate(_tables(4 if classes else 1))
-        ]
+        members = [member(i, model(table), classes, SIZES[i]) for i, table in enumerate(_tables(4 if classes else 1))]
     return MemberPool.of(tuple(members), 4 if task == "classification" else None)
 
 

@@ -13,6 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import ray
+from joblib import parallel_config
+from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV
+from sklearn.tree import DecisionTreeClassifier
+
 from fake_work import (
     Keeper,
     NotesLoading,
@@ -31,11 +36,6 @@ from fake_work import (
     thread_counts,
     thread_lock,
 )
-from joblib import parallel_config
-from sklearn.datasets import load_iris
-from sklearn.model_selection import GridSearchCV
-from sklearn.tree import DecisionTreeClassifier
-
 from partwise import InlineExecutor, PartitionedClassifier, RayExecutor
 from partwise.errors import ClusterError, InputError
 from partwise.executors import EXECUTORS, make_executor
@@ -258,7 +258,9 @@ def test_an_abandoned_run_leaves_no_work_behind():
         _outcomes(executor, scale, 1, range(2 * executor.slots))
 
 
-@pytest.mark.parametrize("ask", [lambda e: e.slots, lambda e: list(e.run(scale, 1, [Task(0, 1)]))], ids=["slots", "run"])
+@pytest.mark.parametrize(
+    "ask", [lambda e: e.slots, lambda e: list(e.run(scale, 1, [Task(0, 1)]))], ids=["slots", "run"]
+)
 def test_more_cpus_than_a_node_has_are_refused_at_once(ask):
     """A task that no node can hold would wait for ever; the error says what there is and what to change."""
     with _within(5), pytest.raises(ClusterError, match=r"10000 CPUs (.|\n)*at most \d+ with cpus_per_member"):

@@ -273,9 +273,12 @@ def test_other_ways_to_end_are_refused(tracker):
 
 
 def test_the_users_mlflow_is_left_alone(tmp_path, capfd):
-    """The active run, the tracking URI, the environment and log levels stay, and nothing is said on the terminal."""
+    """The active run, tracking URI, environment and log levels stay, and nothing is said on the terminal.
+
+    Nothing appears but the database and the folder beside it, whatever the experiment is called.
+    """
     before = (mlflow.active_run(), mlflow.get_tracking_uri(), dict(os.environ), logging.getLogger("mlflow").level)
-    fresh = MlflowTracker(f"sqlite:///{tmp_path}/sub/fresh.db", "quiet")
+    fresh = MlflowTracker(f"sqlite:///{tmp_path}/sub/fresh.db", "../loud, 100%20")
     fresh.open(tmp_path)
     fresh.write([_started(), _member(0)])
     fresh.close("finished")
@@ -283,6 +286,20 @@ def test_the_users_mlflow_is_left_alone(tmp_path, capfd):
     assert before == after
     assert capfd.readouterr() == ("", "")
     assert {path.name for path in tmp_path.iterdir()} == {"sub"}
+    assert fresh._client.get_run(fresh.run_id).info.artifact_uri.startswith(f"{tmp_path}/sub/mlruns/-loud-100-20/")
+
+
+def test_no_address_is_printed_at_the_end(tracker, monkeypatch):
+    """MLflow's lines with the run's address, which servers get on stdout, are off while the run is ended."""
+    seen = []
+    end = tracker._client.set_terminated
+    switch = "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"
+    monkeypatch.setattr(
+        tracker._client, "set_terminated", lambda *args: (seen.append(os.environ.get(switch)), end(*args))
+    )
+    tracker.write([_started()])
+    tracker.close("finished")
+    assert seen == ["true"]
 
 
 def test_telemetry_is_off_from_the_import_on():

@@ -9,7 +9,6 @@ import warnings
 
 import numpy as np
 import pytest
-from fakes import NearestMean
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -21,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
+from fakes import NearestMean
 from partwise.digests import content_digest
 
 X, Y = load_iris(return_X_y=True)

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from fakes import Decisions, Labels, Probabilities, Values, member, row_numbers
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.dummy import DummyClassifier
 
+from fakes import Decisions, Labels, Probabilities, Values, member, row_numbers
 from partwise.errors import InputError, PredictionError
 from partwise.pool import MemberPool
 

@@ -4,12 +4,14 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import ray
+from ray._private.services import canonicalize_bootstrap_address  # Ray has no public name for what "auto" means
 
 from partwise.errors import AddressError, ClusterError, InputError
 
@@ -17,6 +19,7 @@ __all__ = ["ClusterSize", "cluster_size", "connect", "is_connected"]
 
 _STARTING = threading.Lock()
 _CONNECT_SECONDS = 5.0
+_JOIN_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +83,39 @@ def _start_local(options: dict[str, Any]) -> None:
 
 def _join(address: str, options: dict[str, Any]) -> None:
 
-    if address != "auto":
-        _check_reachable(address)
+    _check_reachable(_running_here() if address == "auto" else address)
+    fault = _within(_JOIN_SECONDS, lambda: ray.init(address=address, **options))
+    if fault is not None:
+        raise AddressError(_explain(address, fault)) from fault
+
+
+def _running_here() -> str:
+    """Return the address of the cluster that runs on this machine, as ``ray start`` left it."""
     try:
-        ray.init(address=address, **options)
-    except Exception as error:
-        raise AddressError(_explain(address, error)) from error
+        return str(canonicalize_bootstrap_address("auto"))
+    except (ConnectionError, ValueError) as error:
+        raise AddressError(
+            "No Ray cluster runs on this machine, so --address auto finds none. Start one with `ray start --head`, "
+            "give its HOST:PORT, or leave --address out to start Ray for this run alone."
+        ) from error
+
+
+def _within(seconds: float, call: Callable[[], object]) -> Exception | None:
+    """Return what the call raised, or a TimeoutError: Ray waits minutes for a port that speaks something else."""
+    faults: list[Exception] = []
+
+    def attempt() -> None:
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - the waiting thread is told
+            faults.append(error)
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        return TimeoutError(f"no answer within {seconds:.0f} seconds")
+    return faults[0] if faults else None
 
 
 def _check_reachable(address: str) -> None:
@@ -113,12 +143,13 @@ def _explain(address: str, error: Exception) -> str:
     said = f"{type(error).__name__}: {_first_line(error)}"
     if "version mismatch" in str(error).lower():
         return f"The Ray cluster at {address!r} runs other versions: {said} Next: install the same Ray and Python here."
-    if isinstance(error, (ConnectionError, ray.exceptions.AuthenticationError)):
-        # The port has answered, or Ray has found the address itself: a refusal is most often about the token.
+    if isinstance(error, (ConnectionError, TimeoutError, ray.exceptions.AuthenticationError)):
+        # The port has answered, so it is a token that is missing, or no Ray at all. Ray sends a token to an address
+        # that was given only where the user says so.
         return (
-            f"The Ray cluster at {address!r} does not let this process in. {said} Next: put the head's "
-            "~/.ray/auth_token here as well (mode 0600), or name it in RAY_AUTH_TOKEN_PATH; and look whether the head "
-            "still runs (`ray status`)."
+            f"The Ray cluster at {address!r} does not let this process in. {said} Next: set "
+            "RAY_AUTH_MODE=token and put the head's ~/.ray/auth_token here as well (mode 0600); and check that it is "
+            "the head's port (6379 unless it was started with another)."
         )
     return (
         f"No Ray cluster could be joined at {address!r}. {said} Next: start one with `ray start --head`, correct "

@@ -114,7 +114,7 @@ def _versions() -> dict[str, str]:
 
 
 def _warn(directory: Path, pickled: list[str]) -> None:
-    shown = ", ".join(pickled[:3]) + (f" and {len(pickled) - 3} more" if len(pickled) > 3 else "")  # noqa: PLR2004 - a line
+    shown = ", ".join(pickled[:3]) + (f" and {len(pickled) - 3} more" if len(pickled) > 3 else "")
     warnings.warn(
         f"The model in {directory} has parts that hold code, written with cloudpickle: {shown}. "
         "Loading them runs that code, so load_model needs trust=True.",

@@ -67,7 +67,7 @@ class StoredModel:
         matrix = table if hasattr(table, "shape") else np.asarray(table)
         if names is None:
             return matrix
-        if len(matrix.shape) != 2 or matrix.shape[1] != len(names):  # noqa: PLR2004 - rows and columns
+        if len(matrix.shape) != 2 or matrix.shape[1] != len(names):
             raise InputError(
                 f"The array has shape {matrix.shape}, the model takes {len(names)} columns: {_shown(names)}. "
                 "Give (rows, columns) in that order, or a DataFrame with those names."

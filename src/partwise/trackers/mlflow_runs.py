@@ -1,6 +1,5 @@
 """Runs in MLflow: one parent run, a child for each member, the model, and the files of the run directory."""
 
-import re
 import tempfile
 import time
 import warnings
@@ -8,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 import pandas as pd
@@ -18,7 +16,7 @@ from partwise.errors import InputError, PartwiseError, unknown_choice
 from partwise.trackers import entries
 from partwise.trackers.origin import git_commit, user_name
 from partwise.trackers.quiet import environment, quiet_loggers
-from partwise.trackers.uris import absolute_uri, fault_of_database, sqlite_file, without_credentials
+from partwise.trackers.uris import absolute_uri, artifact_folder, fault_of_database, ui_command, without_credentials
 
 with environment(MLFLOW_DISABLE_TELEMETRY="true"):  # MLflow decides at its import whether to start a sender
     import mlflow.pyfunc
@@ -43,9 +41,7 @@ _FIRST_CONTACT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_T
 
 
 class MlflowTracker:
-    """Track a run in MLflow.
-
-    The user's active run and tracking URI are left alone, and MLflow's telemetry is off while this is at work.
+    """Track a run in MLflow; the user's active run and tracking URI are left alone, MLflow's telemetry is off.
 
     Parameters
     ----------
@@ -73,9 +69,7 @@ class MlflowTracker:
     @property
     def ui_command(self) -> str | None:
         """The command that shows the runs; None where a server shows them already, at ``uri``."""
-        if not self._uri.startswith(("sqlite:", "postgresql", "mysql", "mssql")):
-            return None
-        return f"mlflow ui --backend-store-uri {quote(self.uri)} --host 127.0.0.1"
+        return ui_command(self._uri)
 
     def open(self, directory: Path) -> None:
         """Reach the tracking server and find or make the experiment.
@@ -150,10 +144,7 @@ class MlflowTracker:
         )
 
     def _new_experiment(self) -> str:
-        file = sqlite_file(self._uri)
-        # Files go beside the database; MLflow would put them below whatever the working directory is.
-        folder = re.sub(r"[^\w-]+", "-", self._experiment)  # MLflow reads a percent sign in a path as an escape
-        place = None if file is None else str(file.parent / "mlruns" / folder)
+        place = artifact_folder(self._uri, self._experiment)
         try:
             return str(self._client.create_experiment(self._experiment, artifact_location=place))
         except MlflowException:
@@ -189,8 +180,8 @@ class MlflowTracker:
             self._client.log_inputs(self._run, [DatasetInput(entity, context)])
 
     def _describe_partitions(self, event: Mapping[str, Any]) -> None:
-        tags = {"partwise.partitioner": event["method"]}
-        self._log(self._run, metrics=entries.partition_metrics(event), tags=tags, when=_milliseconds(event))
+        metrics, tags = entries.partition_metrics(event), {"partwise.partitioner": event["method"]}
+        self._log(self._run, metrics=metrics, tags=tags, when=_milliseconds(event))
 
     def _log_comparison(self, event: Mapping[str, Any]) -> None:
         self._flush_members()
@@ -263,8 +254,8 @@ class MlflowTracker:
         example = pd.read_parquet(self._directory / event["input_example"])
         output = pd.read_parquet(self._directory / event["output_example"])
         logged = self._client.create_logged_model(self._experiment_id, name="model", source_run_id=self._run)
-        name = logged.model_id
-        metadata = Model(artifact_path=logged.artifact_location, run_id=self._run, model_uuid=name, model_id=name)
+        name, place = logged.model_id, logged.artifact_location
+        metadata = Model(artifact_path=place, run_id=self._run, model_uuid=name, model_id=name)
         with tempfile.TemporaryDirectory() as temporary:
             path = Path(temporary) / "model"
             mlflow.pyfunc.save_model(

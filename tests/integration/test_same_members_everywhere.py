@@ -1,0 +1,106 @@
+"""The same table and seed give the same members wherever they are fitted."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+_SCRIPT = """
+import json
+
+import numpy as np
+import ray
+from ray.cluster_utils import Cluster
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.datasets import load_iris
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from fakes import SlowTree
+from sklearn.tree import DecisionTreeClassifier
+
+from partwise import PartitionedClassifier, RayExecutor
+
+
+class Mine(ClassifierMixin, BaseEstimator):
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        self.means_ = np.stack([X[y == label].mean(axis=0) for label in self.classes_])
+        return self
+
+    def predict(self, X):
+        return self.classes_[((X[:, None] - self.means_) ** 2).sum(axis=2).argmin(axis=1)]
+
+
+def double(X):
+    return 2 * X
+
+
+X, y = load_iris(return_X_y=True)
+LEARNERS = {
+    "tree": SlowTree(max_features=1),
+    "own class": Mine(),
+    "own function": make_pipeline(FunctionTransformer(double), DecisionTreeClassifier(max_features=1)),
+}
+
+
+def report(executor):
+    if executor == "ray":
+        RayExecutor().warm(np.sum, np.eye(2))  # a cold node would stay idle while the others finish tiny members
+    found = {}
+    for name, learner in LEARNERS.items():
+        model = PartitionedClassifier(learner, n_partitions=8, executor=executor, random_state=3).fit(X, y)
+        found[name] = [member.content_digest for member in model.members_]
+        if name == "tree":
+            found["nodes"] = len({member.node for member in model.members_})
+    return found
+
+
+reports = {"inline": report("inline"), "again": report("inline")}
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+ray.init(address=cluster.address, log_to_driver=False)
+reports["1 node, 1 CPU"] = report("ray")
+cluster.add_node(num_cpus=1)
+cluster.wait_for_nodes()
+reports["2 nodes, 2 CPUs"] = report("ray")
+cluster.add_node(num_cpus=6)
+cluster.wait_for_nodes()
+reports["3 nodes, 8 CPUs"] = report("ray")
+ray.shutdown()
+cluster.shutdown()
+print(json.dumps(reports))
+"""
+
+PLACES = {"again": 1, "1 node, 1 CPU": 1, "2 nodes, 2 CPUs": 2, "3 nodes, 8 CPUs": 3}
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    """Digests from a script of its own, as a user would run it: the classes in it live in `__main__`."""
+    script = tmp_path_factory.mktemp("script") / "fit_everywhere.py"
+    script.write_text(_SCRIPT)
+    run = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("learner", ["tree", "own class", "own function"])
+@pytest.mark.parametrize("place", PLACES)
+def test_digests_are_those_of_the_first_fit_in_process(reports, place, learner):
+    """Members are equal with 1, 2 or 8 CPUs, on 1, 2 or 3 nodes, also of what only the user's script defines."""
+    assert len(set(reports["inline"][learner])) == 8
+    assert reports[place][learner] == reports["inline"][learner]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_members_are_fitted_on_every_node(reports, place):
+    """No node of the cluster stays idle."""
+    assert reports[place]["nodes"] == PLACES[place]

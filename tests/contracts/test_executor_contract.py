@@ -213,7 +213,7 @@ def test_a_crash_is_tried_again(tmp_path):
     outcomes = _outcomes(RayExecutor(), die_once, str(marker), [11, 12, 13])
     assert marker.exists()
     assert {index: outcome.value for index, outcome in outcomes.items()} == {0: 11, 1: 12, 2: 13}
-    assert sorted(outcome.attempts for outcome in outcomes.values())[-1] == 2
+    assert max(outcome.attempts for outcome in outcomes.values()) == 2
 
 
 def test_a_value_that_cannot_come_back_fails_its_own_task():
@@ -313,11 +313,14 @@ def test_ray_that_is_initialised_is_left_alone():
 
 _JOIN = """
 import sys
+import time
 from partwise import RayExecutor
 from partwise.errors import AddressError
+started = time.monotonic()
 try:
     print(RayExecutor(address=sys.argv[1]).slots)
 except AddressError as error:
+    print(time.monotonic() - started)
     print("AddressError:", error)
 """
 
@@ -330,7 +333,7 @@ def _deaf_server():
 
 @pytest.mark.parametrize("kind", ["closed", "closed client", "deaf", "no port", "no host"])
 def test_an_unreachable_address_is_an_error_within_30_seconds(kind):
-    """Nothing there, something there that is no Ray, or no address at all: an error with the address and a next step."""
+    """Nothing there, something that is no Ray, or no address at all: an error with the address and a next step."""
     with _deaf_server() as deaf:
         address = {
             "closed": "127.0.0.1:1",
@@ -340,10 +343,12 @@ def test_an_unreachable_address_is_an_error_within_30_seconds(kind):
             "no host": "nowhere.invalid:6379",
         }[kind]
         command = [sys.executable, "-c", _JOIN, address]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    assert result.stdout.startswith("AddressError:"), result.stderr
-    assert address in result.stdout
-    assert "leave it out to start Ray on this machine" in result.stdout
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    seconds, _, message = result.stdout.partition("\n")
+    assert message.startswith("AddressError:"), result.stderr
+    assert float(seconds) < 30
+    assert address in message
+    assert "leave it out to start Ray on this machine" in message or "check that it is the head's port" in message
 
 
 def test_what_shall_be_shipped_must_exist(tmp_path):

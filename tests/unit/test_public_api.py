@@ -78,6 +78,7 @@ def test_fitting_in_process_loads_no_cluster():
         "from sklearn.naive_bayes import GaussianNB\n"
         "from partwise import PartitionedClassifier\n"
         "X, y = load_iris(return_X_y=True)\n"
-        "PartitionedClassifier(GaussianNB(), n_partitions=2, executor='inline', out_of_partition=True).fit(X, y).predict(X)"
+        "model = PartitionedClassifier(GaussianNB(), n_partitions=2, executor='inline', out_of_partition=True)\n"
+        "model.fit(X, y).predict(X)"
     )
     assert not _loaded_by(fit) & {"ray", "mlflow"}

@@ -73,8 +73,8 @@ def _start_local(options: dict[str, Any]) -> None:
         ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **options)
     except Exception as error:
         raise ClusterError(
-            f"Ray could not be started on this machine: {_first_line(error)} Next: look for a full disk or too little shared "
-            "memory, or run without Ray (executor='inline')."
+            f"Ray could not be started on this machine: {_first_line(error)} Next: look for a full disk or too little "
+            "shared memory, or run without Ray (executor='inline')."
         ) from error
     token = Path.home() / ".ray" / "auth_token"
     if token.is_file() and token.stat().st_uid == os.getuid():

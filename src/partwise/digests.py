@@ -1,6 +1,7 @@
 """A digest of what a model learned: equal for equal models, whatever process made them."""
 
 import pickle
+from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,18 @@ class _ContentHasher(NumpyHasher):
             obj = {name: np.ascontiguousarray(obj[name]) for name in obj.dtype.names}
         elif type(obj) is dict and any(isinstance(key, str) and _is_timing(key) for key in obj):
             obj = {key: value for key, value in obj.items() if not (isinstance(key, str) and _is_timing(key))}
+        elif isinstance(obj, type):
+            # By name: a class of the user's script is another object, with other bytes, in each process.
+            obj = ("type", obj.__module__, obj.__qualname__)
+        elif isinstance(obj, FunctionType):
+            obj = ("function", obj.__module__, obj.__qualname__, _code(obj.__code__))
         super().save(obj)
+
+
+def _code(code: CodeType) -> tuple[Any, ...]:
+    """Return what a function does, without where it stands."""
+    constants = tuple(_code(part) if isinstance(part, CodeType) else part for part in code.co_consts)
+    return (code.co_code, constants, code.co_names)
 
 
 def _is_timing(key: str) -> bool:

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from partwise.combiners import make_combiner
+from partwise.combiners import COMBINERS, make_combiner
 from partwise.cutting import cut, row_keys
 from partwise.digests import content_digest
 from partwise.encoders import make_encoder
@@ -103,7 +103,8 @@ class _PartitionedEstimator(BaseEstimator):
         template = self._template()
         check_estimator(template, self._task)
         partitioner, combiner = make_partitioner(self.partitioner), make_combiner(self.combine, self._task)
-        self._check_numbers()
+        self._check_numbers(combiner)
+        self._forget_evidence()
         if y is None:
             raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         features = read_features(self, X, template, reset=True)
@@ -136,11 +137,21 @@ class _PartitionedEstimator(BaseEstimator):
         self.timings_ = clock.seconds
         return self
 
-    def _check_numbers(self) -> None:
+    def _check_numbers(self, combiner: Combiner) -> None:
         for name in ("n_partitions", "cpus_per_member"):
             value = getattr(self, name)
             if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
                 raise InputError(f"{name}={value!r} is wrong. Valid: a whole number, 1 or more.")
+        if self.n_partitions < 2 and (self.out_of_partition or combiner.needs_evidence):
+            raise InputError(
+                f"n_partitions={self.n_partitions} leaves no member that has not seen a row, so there is no "
+                "out-of-partition evidence. Valid: 2 or more; or leave out_of_partition off and combine without scores."
+            )
+
+    def _forget_evidence(self) -> None:
+        """Remove what an earlier fit may have left: this one may not be asked for evidence."""
+        for name in [name for name in vars(self) if name.startswith("out_of_partition_")]:
+            delattr(self, name)
 
     def _fit_members(
         self, job: FitJob, X: Any, y: NDArray[Any], weights: NDArray[np.float64] | None, executor: Executor
@@ -185,7 +196,7 @@ class _PartitionedEstimator(BaseEstimator):
 
     @classmethod
     def _of_members(cls, members: list[Member], n_classes: int | None, combine: str | Combiner) -> Self:
-        model = cls(n_partitions=len(members), combine=combine)  # type: ignore[call-arg] # defaults of the subclass
+        model = cls(members[0].estimator, n_partitions=len(members), combine=combine)  # type: ignore[call-arg] # defaults of the subclass
         combiner = make_combiner(combine, cls._task)
         pool = MemberPool.of(tuple(members), n_classes)
         model.members_, model.failures_, model.encoder_ = list(pool.members), [], None
@@ -323,7 +334,8 @@ class PartitionedClassifier(ClassifierMixin, _PartitionedEstimator):
     def _has_probabilities(self) -> bool:
         if hasattr(self, "predictor_"):
             return bool(self.predictor_.kind == "probability")
-        return self.combine != "vote" and hasattr(self._template(), "predict_proba")
+        combiner = COMBINERS[self.combine]() if self.combine in COMBINERS else self.combine
+        return getattr(combiner, "keeps_probabilities", True) and hasattr(self._template(), "predict_proba")
 
     @available_if(_has_probabilities)
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -352,6 +364,11 @@ class PartitionedClassifier(ClassifierMixin, _PartitionedEstimator):
             Training rows of each model, for ``combine="weighted"``.
         """
         _check_models(models, sizes, "classes_")
+        kinds = {np.asarray(model.classes_).dtype.kind in "biuf" for model in models}
+        if len(kinds) > 1:
+            raise InputError(
+                "Some models know labels that are numbers, some that are texts. Fit them on one kind of label."
+            )
         classes = np.unique(np.concatenate([np.asarray(model.classes_) for model in models]))
         members = [
             Member(

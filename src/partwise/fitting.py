@@ -1,5 +1,6 @@
 """Fit one member (the pure function that a worker runs), all members, and what a combiner may ask for."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from sklearn.dummy import DummyClassifier
 from partwise.buffers import call_writable
 from partwise.digests import content_digest
 from partwise.pool import MemberPool
-from partwise.prediction import collect_evidence
+from partwise.prediction import collect_evidence, take_rows
 from partwise.protocols import Executor, Predictor
 from partwise.records import Evidence, Member, MemberFailure, Partitions, Task, TaskOutcome
 from partwise.resources import Usage, measure_usage
@@ -89,6 +90,7 @@ def fit_member(job: FitJob, part: Part) -> FittedPart:
     many learners refuse to fit one.
     """
     seed = member_seed(job.seed, part.partition)
+    part = _weighty(part)
     classes, targets = (None, part.y) if job.labels is None else np.unique(part.y, return_inverse=True)
     if classes is not None and len(classes) == 1:
         estimator = DummyClassifier(strategy="most_frequent")
@@ -109,13 +111,24 @@ def fit_member(job: FitJob, part: Part) -> FittedPart:
     )
 
 
+def _weighty(part: Part) -> Part:
+    """Leave rows of weight zero out: some learners do so too, and would then know fewer classes than were given."""
+    if part.weights is None or part.weights.all():
+        return part
+    counts = part.weights > 0
+    return Part(part.partition, take_rows(part.X, np.flatnonzero(counts)), part.y[counts], part.weights[counts])
+
+
 def prepare_worker(template: Any) -> None:
     """Do nothing: unpickling this call has loaded the learner's library, and everything that a fit needs."""
     clone(template, safe=False)
 
 
 def _fit(estimator: Any, X: Any, y: NDArray[Any], weights: NDArray[np.float64] | None) -> Any:
-    fitted = estimator.fit(X, y) if weights is None else estimator.fit(X, y, sample_weight=weights)
+    with warnings.catch_warnings():
+        # A learner that ignores n_jobs need not tell the user, who did not set it.
+        warnings.filterwarnings("ignore", message="'n_jobs' has no effect", category=FutureWarning)
+        fitted = estimator.fit(X, y) if weights is None else estimator.fit(X, y, sample_weight=weights)
     return estimator if fitted is None else fitted  # some libraries' fit returns nothing
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils import _safe_indexing
 
 from partwise.buffers import call_writable
-from partwise.errors import PredictionError
+from partwise.errors import InputError, PredictionError
 from partwise.pool import MemberPool
 from partwise.protocols import Executor, Predictor
 from partwise.records import Evidence, Member, Partitions, Task, TaskOutcome
@@ -117,6 +117,8 @@ def collect_evidence(
         Class codes, shape (rows,), or values, shape (rows,) or (rows, targets).
     """
     pool = predictor.pool
+    if len(pool.members) < 2:
+        raise InputError("Out-of-partition evidence takes two members or more; there is one. Ask for more partitions.")
     places = {member.partition: index for index, member in enumerate(pool.members)}
 
     def tasks() -> Iterator[Task]:

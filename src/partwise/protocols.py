@@ -169,6 +169,14 @@ class Combiner(Protocol):
     def task(self) -> str:
         """``classification``, ``regression`` or ``any``."""
 
+    @property
+    def keeps_probabilities(self) -> bool:
+        """Whether members' probabilities combine to probabilities."""
+
+    @property
+    def needs_evidence(self) -> bool:
+        """Whether it learns from out-of-partition predictions, which takes two members or more."""
+
     def fit(self, context: FitContext) -> Predictor:
         """Learn what there is to learn and return the predictor."""
 

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.base import is_classifier, is_regressor
 from sklearn.utils import check_array, get_tags
 from sklearn.utils.multiclass import check_classification_targets
@@ -22,13 +24,20 @@ def check_estimator(estimator: Any, task: str) -> None:
     Raises
     ------
     InputError
-        If ``fit`` or ``predict`` is missing, or the estimator is for the other task.
+        If ``fit`` or ``predict`` is missing, the estimator cannot be pickled, or it is for the other task.
     """
     if isinstance(estimator, type) or not (hasattr(estimator, "fit") and hasattr(estimator, "predict")):
         raise InputError(
             f"estimator={estimator!r} is no estimator: it needs `fit` and `predict`. "
             "Give an object such as SVC(C=10), not a class or a name."
         )
+    try:
+        cloudpickle.dumps(estimator)
+    except Exception as error:
+        raise InputError(
+            f"{type(estimator).__name__} cannot be pickled, so it cannot travel to a worker: {error}. Leave out what "
+            "holds locks, files or connections, or make it in `fit`."
+        ) from error
     wrong = is_regressor if task == "classification" else is_classifier
     if hasattr(estimator, "__sklearn_tags__") and wrong(estimator):
         other = "PartitionedRegressor" if task == "classification" else "PartitionedClassifier"
@@ -48,13 +57,22 @@ def read_features(owner: Any, X: Any, template: Any, *, reset: bool) -> Any:
         validate_data(owner, X, reset=reset, skip_check_array=True)
         return X
     tags = get_tags(template).input_tags if hasattr(template, "__sklearn_tags__") else None
-    return validate_data(
+    checked = validate_data(
         owner,
         X,
         reset=reset,
         accept_sparse=["csr"] if tags is None or tags.sparse else False,
         ensure_all_finite=not (tags is None or tags.allow_nan),
     )
+    return _short_indices(checked) if issparse(checked) else checked
+
+
+def _short_indices(matrix: Any) -> Any:
+    """Return the matrix with 32-bit indices where they suffice: many learners take no others."""
+    if matrix.indices.dtype == np.int32 or max(*matrix.shape, matrix.nnz) > np.iinfo(np.int32).max:
+        return matrix
+    parts = (matrix.data, matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32))
+    return type(matrix)(parts, shape=matrix.shape)
 
 
 def read_weights(weights: Any, X: Any, template: Any) -> NDArray[np.float64] | None:
@@ -72,12 +90,16 @@ def read_weights(weights: Any, X: Any, template: Any) -> NDArray[np.float64] | N
             f"{type(template).__name__} takes no sample_weight. Leave the weights out, or choose a learner that "
             "takes them."
         )
-    checked: NDArray[np.float64] = _check_sample_weight(weights, X, dtype=np.float64)
-    negative = int((checked < 0).sum())
+    values = np.asarray(weights, dtype=np.float64)
+    broken = int((~np.isfinite(values)).sum())
+    if broken:
+        raise InputError(f"sample_weight has {broken:,} missing (NaN) or infinite values. Weights are zero or more.")
+    negative = int((values < 0).sum())
     if negative:
         raise InputError(f"sample_weight has {negative:,} negative values. Weights are zero or more.")
-    if not checked.any():
+    if not values.any():
         raise InputError("sample_weight is zero on every row: no row would count. Give some rows a weight.")
+    checked: NDArray[np.float64] = _check_sample_weight(values, X, dtype=np.float64)
     return checked
 
 

@@ -16,6 +16,8 @@ class Median:
 
     name = "median"
     task = "regression"
+    keeps_probabilities = False
+    needs_evidence = False
 
     def fit(self, context: FitContext) -> AggregatedPredictor:
         """Return the predictor with equal weights."""

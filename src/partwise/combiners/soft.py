@@ -16,6 +16,8 @@ class Soft:
 
     name = "soft"
     task = "classification"
+    keeps_probabilities = True
+    needs_evidence = False
 
     def fit(self, context: FitContext) -> AggregatedPredictor:
         """Return the predictor with equal weights."""

@@ -16,6 +16,8 @@ class Vote:
 
     name = "vote"
     task = "classification"
+    keeps_probabilities = False
+    needs_evidence = False
 
     def fit(self, context: FitContext) -> AggregatedPredictor:
         """Return the predictor with equal weights."""

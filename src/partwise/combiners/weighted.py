@@ -27,10 +27,16 @@ class Weighted:
 
     name = "weighted"
     task = "any"
+    keeps_probabilities = True
 
     def __post_init__(self) -> None:
         if self.by not in {"size", "score"}:
             raise InputError(f"Weighted(by={self.by!r}) is unknown. Valid: 'size', 'score'.")
+
+    @property
+    def needs_evidence(self) -> bool:
+        """Whether the weights come from out-of-partition scores."""
+        return self.by == "score"
 
     def fit(self, context: FitContext) -> AggregatedPredictor:
         """Return the predictor; asks for evidence where the weights come from scores."""

@@ -18,6 +18,7 @@ from partwise.errors import AddressError, ClusterError, InputError
 __all__ = ["ClusterSize", "cluster_size", "connect", "is_connected"]
 
 _STARTING = threading.Lock()
+_PROCESS = os.getpid()
 _CONNECT_SECONDS = 5.0
 _JOIN_SECONDS = 20.0
 
@@ -31,8 +32,8 @@ class ClusterSize:
 
 
 def is_connected() -> bool:
-    """Return whether this process has a Ray connection."""
-    return bool(ray.is_initialized())
+    """Return whether this process has a Ray connection of its own; one that a fork inherited cannot be used."""
+    return bool(ray.is_initialized()) and os.getpid() == _PROCESS
 
 
 def connect(address: str | None, ship: tuple[str, ...]) -> None:
@@ -54,7 +55,7 @@ def connect(address: str | None, ship: tuple[str, ...]) -> None:
         If Ray cannot be started on this machine.
     """
     with _STARTING:
-        if ray.is_initialized():
+        if is_connected():
             return
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if ship:

@@ -185,15 +185,17 @@ class _Flight:
         try:
             outcomes: list[TaskOutcome] = ray.get(reference)
         except exceptions.RayError as error:
-            failure = failure_of(error, _reason(error))
-            return [outcome for task in batch for outcome in self._retry(task, failure)]
+            self.batch_size = 1
+            if len(batch) > 1:
+                self.again.extend(batch)  # each by itself: the others are not to blame for one of them
+                return []
+            return list(self._retry(batch[0], failure_of(error, _reason(error))))
         mean_seconds = sum(outcome.finished - outcome.started for outcome in outcomes) / len(outcomes)
         self.batch_size = max(1, min(_LARGEST_BATCH, int(_BATCH_SECONDS / max(mean_seconds, 1e-6))))
         return [replace(outcome, attempts=self.attempts.get(outcome.id, 0) + 1) for outcome in outcomes]
 
     def _retry(self, task: Task, failure: TaskFailure) -> Generator[TaskOutcome, None, None]:
         self.attempts[task.id] = self.attempts.get(task.id, 0) + 1
-        self.batch_size = 1
         if failure.reason in _RETRIED and self.attempts[task.id] < self.executor.max_attempts:
             self.again.append(task)
             return

@@ -1,8 +1,10 @@
 """Tables in memory: whatever kind of DataFrame or array is given, as pandas, NumPy or SciPy."""
 
+from collections import Counter
 from typing import Any
 
 import narwhals.stable.v2 as nw
+import numpy as np
 import pandas as pd
 
 from partwise.errors import InputError
@@ -18,16 +20,13 @@ def as_features(X: Any) -> Any:
     InputError
         If two columns have the same name.
     """
-    if hasattr(X, "iloc"):
-        frame = X
-    elif hasattr(X, "columns") or hasattr(X, "column_names"):
-        frame = nw.from_native(X, eager_only=True).to_pandas()
-    else:
+    names = getattr(X, "column_names", getattr(X, "columns", None))
+    if names is None:
         return X
-    twice = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
+    twice = sorted({str(name) for name, count in Counter(names).items() if count > 1})
     if twice:
         raise InputError(f"Duplicate column names: {', '.join(twice)}. Rename them: columns are matched by name.")
-    return frame
+    return X if hasattr(X, "iloc") else nw.from_native(X, eager_only=True).to_pandas()
 
 
 def as_target(y: Any) -> Any:
@@ -44,5 +43,6 @@ def as_target(y: Any) -> Any:
             raise InputError(f"The target has {missing:,} missing values (NaN). Drop those rows, or fill them in.")
         return y.to_numpy()
     if hasattr(y, "to_numpy"):
-        return as_target(pd.Series(y.to_numpy()) if getattr(y, "ndim", 1) == 1 else y.to_numpy())
+        values = np.asarray(y)
+        return as_target(pd.Series(values)) if values.ndim == 1 else values
     return y

@@ -24,6 +24,8 @@ from partwise.resources import Usage, measure_usage
 __all__ = ["FitJob", "FittedContext", "configured", "fit_members", "member_seed", "prepare_worker"]
 
 _SEEDS = 2**31 - 1
+_RARE = "least populated class"
+"""What scikit-learn says when it cannot hold rows back by class, because a class has one row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,7 @@ class FittedPart:
     estimator: bytes
     content_digest: str
     classes: NDArray[np.int64] | None
+    doubled_rows: int
     weight: float
     seed: int
     usage: Usage
@@ -98,13 +101,21 @@ def fit_member(job: FitJob, part: Part) -> FittedPart:
         estimator = configured(job.template, seed, job.cpus)
         if job.labels is not None:
             _translate_class_weights(estimator, job.labels[classes])
+    doubled = 0
     with measure_usage() as usage:
-        fitted = call_writable(partial(_fit, estimator), part.X, targets, part.weights)
+        try:
+            fitted = call_writable(partial(_fit, estimator), part.X, targets, part.weights)
+        except ValueError as error:
+            if _RARE not in str(error):
+                raise
+            X, y, weights, doubled = _doubled_singles(part.X, targets, part.weights)
+            fitted = _fit(estimator, X, y, weights)
     estimator_bytes = cloudpickle.dumps(fitted, protocol=5)
     return FittedPart(
         estimator=estimator_bytes,
         content_digest=content_digest(cloudpickle.loads(estimator_bytes)),
         classes=classes,
+        doubled_rows=doubled,
         weight=float(len(part.y) if part.weights is None else part.weights.sum()),
         seed=seed,
         usage=usage,
@@ -130,6 +141,21 @@ def _fit(estimator: Any, X: Any, y: NDArray[Any], weights: NDArray[np.float64] |
         warnings.filterwarnings("ignore", message="'n_jobs' has no effect", category=FutureWarning)
         fitted = estimator.fit(X, y) if weights is None else estimator.fit(X, y, sample_weight=weights)
     return estimator if fitted is None else fitted  # some libraries' fit returns nothing
+
+
+def _doubled_singles(
+    X: Any, y: NDArray[Any], weights: NDArray[np.float64] | None
+) -> tuple[Any, NDArray[Any], NDArray[np.float64] | None, int]:
+    """Repeat each row that is the only one of its class, at half its weight where there are weights.
+
+    Learners that stop early hold rows back by class and need two of each. The alternative, to leave the class out,
+    would lose it.
+    """
+    single = np.flatnonzero(np.bincount(y)[y] == 1)
+    rows = np.concatenate([np.arange(len(y)), single])
+    if weights is not None:
+        weights = weights[rows] / np.where(np.isin(rows, single), 2.0, 1.0)
+    return take_rows(X, rows), y[rows], weights, len(single)
 
 
 def _translate_class_weights(estimator: Any, labels: NDArray[Any]) -> None:
@@ -222,6 +248,7 @@ def _member(outcome: TaskOutcome, partitions: Partitions) -> Member:
         n_rows=outcome.rows,
         weight=fitted.weight,
         class_counts=None if counts is None else counts[outcome.id],
+        doubled_rows=fitted.doubled_rows,
         seed=fitted.seed,
         fit_seconds=fitted.usage.seconds,
         cpu_seconds=fitted.usage.cpu_seconds,

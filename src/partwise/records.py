@@ -148,6 +148,8 @@ class Member:
     n_rows: int = 0
     weight: float = 0.0
     class_counts: NDArray[np.int64] | None = None
+    doubled_rows: int = 0
+    """Rows, each the only one of its class, that were repeated for a learner that needs two of each class."""
     seed: int | None = None
     fit_seconds: float = 0.0
     cpu_seconds: float = 0.0

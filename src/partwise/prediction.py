@@ -37,23 +37,23 @@ def predict_outputs(predictor: Predictor, X: Any, executor: Executor) -> NDArray
     saves more than sending costs.
     """
     n_rows = int(X.shape[0])
-    probe = slice(0, min(_PROBE_ROWS, n_rows))
     started = time.perf_counter()
-    first = predictor.outputs(take_rows(X, probe))
-    rest = (time.perf_counter() - started) * max(0, n_rows - _PROBE_ROWS) / _PROBE_ROWS
+    first = predictor.outputs(take_rows(X, slice(0, min(_PROBE_ROWS, n_rows))))
     if n_rows <= _PROBE_ROWS:
         return first
-    if rest < 2 * executor.overhead_seconds or executor.slots < 2:
-        blocks = [predictor.outputs(take_rows(X, block)) for block in _blocks(n_rows, _BLOCK_ROWS)]
-        return np.concatenate(blocks)
-    size = min(_BLOCK_ROWS, max(_PROBE_ROWS, -(-n_rows // (_BLOCKS_PER_SLOT * executor.slots))))
-    tasks = (Task(index, take_rows(X, block)) for index, block in enumerate(_blocks(n_rows, size)))
+    seconds = (time.perf_counter() - started) * (n_rows / _PROBE_ROWS - 1)
+    if seconds < 2 * executor.overhead_seconds or (slots := executor.slots) < 2:
+        blocks = _blocks(n_rows, _BLOCK_ROWS, start=_PROBE_ROWS)
+        return np.concatenate([first, *(predictor.outputs(take_rows(X, block)) for block in blocks)])
+    size = min(_BLOCK_ROWS, max(_PROBE_ROWS, -(-n_rows // (_BLOCKS_PER_SLOT * slots))))
+    blocks = _blocks(n_rows, size, start=_PROBE_ROWS)
+    tasks = (Task(index, take_rows(X, block)) for index, block in enumerate(blocks))
     done = {outcome.id: _value(outcome) for outcome in executor.run(_outputs, predictor, tasks)}
-    return np.concatenate([done[index] for index in sorted(done)])
+    return np.concatenate([first, *(done[index] for index in sorted(done))])
 
 
-def _blocks(n_rows: int, size: int) -> Iterator[slice]:
-    return (slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size))
+def _blocks(n_rows: int, size: int, *, start: int = 0) -> Iterator[slice]:
+    return (slice(place, min(place + size, n_rows)) for place in range(start, n_rows, size))
 
 
 def _outputs(predictor: Predictor, X: Any) -> NDArray[np.float64]:

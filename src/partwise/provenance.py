@@ -1,6 +1,8 @@
 """Where results come from: versions of software, the commit, a digest of the data."""
 
+import getpass
 import hashlib
+import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -8,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 import pandas as pd
 
-__all__ = ["data_digest", "git_commit", "versions"]
+__all__ = ["data_digest", "git_commit", "user_name", "versions"]
 
 _PACKAGES = ("partwise", "ray", "scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "skrub", "skops", "mlflow")
 _BOOSTING = ("xgboost", "lightgbm")
@@ -33,6 +35,14 @@ def git_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return said.stdout.strip()
+
+
+def user_name() -> str:
+    """Return the name of the user, or the number where the user has no name, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def data_digest(table: pd.DataFrame) -> str:

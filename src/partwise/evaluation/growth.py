@@ -24,7 +24,13 @@ def running_mean(so_far: NDArray[np.float64] | None, member: NDArray[Any], n_so_
 
 
 def curve_as_members_are_added(
-    metric: Metric, truth: Truth, members: Iterable[NDArray[Any]], kind: OutputKind, *, fold: Fold = running_mean
+    metric: Metric,
+    truth: Truth,
+    members: Iterable[NDArray[Any]],
+    kind: OutputKind,
+    *,
+    fold: Fold = running_mean,
+    single: Outputs | None = None,
 ) -> Growth:
     """Return the metric after 1, 2, … members in partition order, and that of each member alone.
 
@@ -37,6 +43,8 @@ def curve_as_members_are_added(
         What the outputs mean.
     fold
         How one member more is combined with those before it.
+    single
+        What the single model said about the same rows, to be shown beside.
     """
     together: list[float | None] = []
     alone: list[float | None] = []
@@ -45,4 +53,9 @@ def curve_as_members_are_added(
         so_far = fold(so_far, member, n_so_far)
         together.append(metric_value(metric, truth, Outputs.from_array(so_far, kind)))
         alone.append(metric_value(metric, truth, Outputs.from_array(member, kind)))
-    return Growth(together=tuple(together), alone=tuple(alone))
+    return Growth(
+        together=tuple(together),
+        alone=tuple(alone),
+        single=None if single is None else metric_value(metric, truth, single),
+        n_rows=len(truth.y),
+    )

@@ -104,10 +104,15 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
-    """The metric as members are added: ``together[k]`` after members 0..k, ``alone[k]`` of member k by itself."""
+    """The metric as members are added: ``together[k]`` after members 0..k, ``alone[k]`` of member k by itself.
+
+    ``single`` is that of the single model on the same rows, of which there are ``n_rows``.
+    """
 
     together: tuple[float | None, ...]
     alone: tuple[float | None, ...]
+    single: float | None = None
+    n_rows: int
 
 
 def check_outputs(truth: Truth, outputs: Outputs) -> None:

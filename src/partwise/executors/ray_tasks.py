@@ -9,7 +9,7 @@ from typing import Any
 
 import ray
 from ray import exceptions
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from partwise.attempts import attempt, failure_of, run_in_process
 from partwise.executors.ray_cluster import ClusterSize, cluster_size, connect, held_cpus, is_connected
@@ -91,13 +91,13 @@ class RayExecutor:
         if self._alone:
             yield from run_in_process(work, shared, tasks, self.cpus_per_task)
             return
-        yield from _Flight(self, self.slots, work, shared).run(tasks)
+        yield from _Flight(self, self._size(), work, shared).run(tasks)
 
     def warm(self, work: Callable[[Any], Any], shared: Any) -> None:
         """Call ``work(shared)`` once in every worker, all at the same time."""
-        tasks = [Task(index, None) for index in range(self.slots)]
-        flight = _Flight(self, len(tasks), _warm_one, (work, shared))
-        for outcome in flight.run(tasks):
+        size = self._size()
+        tasks = [Task(index, None) for index in range(size.slots)]
+        for outcome in _Flight(self, size, _warm_one, (work, shared)).run(tasks):
             if outcome.failure is not None and outcome.failure.exception is not None:
                 raise outcome.failure.exception
 
@@ -108,7 +108,7 @@ def _warm_one(shared: tuple[Callable[[Any], Any], Any], _payload: None) -> None:
     sleep(0.25)  # long enough that the next of these tasks needs a worker of its own
 
 
-_SHARED: dict[str, Any] = {}
+_SHARED: dict[str, tuple[Any, ThreadpoolController]] = {}
 
 
 def _run_batch(
@@ -120,13 +120,17 @@ def _run_batch(
     if key not in _SHARED:
         # One entry: the worker keeps the members between the blocks that it predicts, and no more than those.
         _SHARED.clear()
-        _SHARED[key] = ray.get(reference)
-    shared = _SHARED[key]
+        # The controller lists the libraries that are loaded, which takes 7 ms: after the models, and once.
+        _SHARED[key] = (ray.get(reference), ThreadpoolController())
+    shared, controller = _SHARED[key]
     node = ray.get_runtime_context().get_node_id()
-    # Entered after the models are unpickled: the limit reaches only libraries that are loaded.
-    with threadpool_limits(cpus):
+    with controller.limit(limits=cpus):
         outcomes = [attempt(work, shared, task, node) for task in tasks]
     return [_portable(outcome) for outcome in outcomes]
+
+
+# Made once: each remote function is sent to the cluster, and unpickled by every worker, when it is first called.
+_REMOTE_BATCH = ray.remote(max_retries=0)(_run_batch)
 
 
 def _portable(outcome: TaskOutcome) -> TaskOutcome:
@@ -140,7 +144,7 @@ class _Flight:
     """The tasks of one run that are under way."""
 
     executor: RayExecutor
-    slots: int
+    size: ClusterSize
     work: Callable[[Any, Any], Any]
     shared: Any
     in_flight: dict[Any, list[Task]] = field(default_factory=dict)
@@ -152,14 +156,16 @@ class _Flight:
 
         # Inside a Ray task the caller holds its CPUs while it waits: asking for more would wait for ever.
         inside = held_cpus() is not None
-        remote = ray.remote(
-            num_cpus=0 if inside else self.executor.cpus_per_task, max_retries=0, scheduling_strategy="SPREAD"
-        )(_run_batch)
+        remote = _REMOTE_BATCH.options(
+            num_cpus=0 if inside else self.executor.cpus_per_task,
+            # Without it Ray fills one node before the next; on one node it costs some 10 ms a task.
+            scheduling_strategy="SPREAD" if self.size.nodes > 1 else "DEFAULT",
+        )
         shared_box = [ray.put(self.shared)]
         waiting = iter(tasks)
         try:
             while True:
-                while len(self.in_flight) < _QUEUED_PER_SLOT * self.slots and (batch := self._next(waiting)):
+                while len(self.in_flight) < _QUEUED_PER_SLOT * self.size.slots and (batch := self._next(waiting)):
                     reference = remote.remote(self.work, shared_box, batch, self.executor.cpus_per_task)
                     self.in_flight[reference] = batch
                 if not self.in_flight:

@@ -11,7 +11,7 @@ from partwise.comparison.judging import Judged
 from partwise.comparison.records import Comparison
 from partwise.config import CompareConfig
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
-from partwise.evaluation import Growth, Truth, curve_as_members_are_added, reported_metrics, score_intervals
+from partwise.evaluation import Growth, Outputs, Truth, curve_as_members_are_added, reported_metrics, score_intervals
 from partwise.experiment.preparing import Recipe
 from partwise.model_store import StoredModel, save_model
 from partwise.prediction import member_outputs
@@ -190,4 +190,6 @@ def _growth(model: Model, dataset: Dataset, judged: Judged, executor: Executor) 
     def combined(_so_far: Any, _member: Any, n_so_far: int) -> Any:
         return predictor.first(n_so_far + 1).combine(each[: n_so_far + 1])
 
-    return curve_as_members_are_added(judged.metric, truth, each, predictor.kind, fold=combined)
+    said = judged.single
+    single = Outputs(said.labels[chosen], None if said.scores is None else said.scores[chosen], said.kind)
+    return curve_as_members_are_added(judged.metric, truth, each, predictor.kind, fold=combined, single=single)

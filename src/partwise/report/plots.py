@@ -119,7 +119,7 @@ def _growth(data: PlotData) -> Figure | None:
     if growth is None or all(value is None for value in growth.together):
         return None
     counts = range(1, len(growth.together) + 1)
-    single = data.intervals.get(data.metric, {}).get("single")
+    single = growth.single
     figure = blank(_GROWTH_WIDTH, 4.4)
     axis = figure.subplots()
     axis.plot(counts, _gaps(growth.alone), "o", color=PALETTE[4], markersize=7, label="each member by itself")
@@ -127,7 +127,7 @@ def _growth(data: PlotData) -> Figure | None:
     axis.plot(counts, _gaps(growth.together), "-o", color=ensemble.colour, markersize=3, label="members up to this one")
     if single is not None:
         style = MODELS["single"]
-        axis.axhline(single.estimate, color=style.colour, linestyle=style.line, label=f"{style.name} on all rows")
+        axis.axhline(single, color=style.colour, linestyle=style.line, label=f"{style.name} on all rows")
     margin = 0.3 + 0.02 * len(growth.together)
     axis.set_xlim(1 - margin, len(growth.together) + margin)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -142,20 +142,19 @@ def _gaps(values: tuple[float | None, ...]) -> list[float]:
     return [float("nan") if value is None else value for value in values]
 
 
-def _growth_finding(data: PlotData, growth: Growth, single: Interval | None) -> str:
+def _growth_finding(data: PlotData, growth: Growth, single: float | None) -> str:
     last = growth.together[-1]
     n_members = len(growth.together)
     counted = "1 member" if n_members == 1 else f"{n_members} members"
-    reached = f"{spoken(data.metric)} after {counted} is {'not defined' if last is None else number(last)}"
+    rows = f" on {growth.n_rows:,} test rows"
+    reached = f"{spoken(data.metric)} after {counted} is {'not defined' if last is None else number(last)}{rows}"
     if single is None:
         return reached
     up = 1 if data.greater_is_better else -1
-    passed = [
-        n for n, value in enumerate(growth.together, 1) if value is not None and up * value >= up * single.estimate
-    ]
+    passed = [n for n, value in enumerate(growth.together, 1) if value is not None and up * value >= up * single]
     how = (
-        f"first as good as one model ({number(single.estimate)}) after {passed[0]}"
+        f"first as good as one model ({number(single)}) after {passed[0]}"
         if passed
-        else (f"never as good as one model ({number(single.estimate)})")
+        else (f"never as good as one model ({number(single)})")
     )
     return f"{reached}, {how}"

@@ -13,8 +13,8 @@ import pandas as pd
 
 from partwise import __version__
 from partwise.errors import InputError, PartwiseError, unknown_choice
+from partwise.provenance import git_commit, user_name
 from partwise.trackers import entries
-from partwise.trackers.origin import git_commit, user_name
 from partwise.trackers.quiet import environment, quiet_loggers
 from partwise.trackers.uris import absolute_uri, artifact_folder, fault_of_database, ui_command, without_credentials
 

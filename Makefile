@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 demo: install
-	$(BIN)/python examples/distributed_training/ray_distributed_training.py --partitions=8 --learner gradient_boosting
+	$(BIN)/python examples/distributed_training/ray_distributed_training.py --partitions=8 --learner gradient_boosting --metric roc_auc
 
 check: install
 	$(BIN)/ruff check

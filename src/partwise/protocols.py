@@ -50,6 +50,10 @@ class Source(Protocol):
     def uri(self) -> str:
         """Where the rows lie, for records."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of results must know about the rows, in sentences."""
+
     def scan(self, columns: Sequence[str] | None = None) -> "Iterator[pa.Table]":
         """Yield the rows block by block, in the order of the table; ``columns`` None means all."""
 

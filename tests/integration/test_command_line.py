@@ -153,6 +153,7 @@ WRONG = {
     "no partitions": (["wine.csv", "--target", "cultivar", "--partitions", "0"], "0"),
     "negative partitions": (["wine.csv", "--target", "cultivar", "--partitions", "-2"], "-2"),
     "more partitions than rows": (["wine.csv", "--target", "cultivar", "--partitions", "9999"], "9999"),
+    "NaN in the target": (["gaps.csv", "--target", "cultivar"], "72 missing"),
     "one class": (["one.csv", "--target", "cultivar"], "1 class"),
     "duplicate columns": (["twice.csv", "--target", "cultivar"], "alcohol"),
     "negative weights": (["weights.csv", "--target", "cultivar", "--weight", "weight"], "negative"),
@@ -171,6 +172,7 @@ def tables(tmp_path_factory):
     table.to_csv(folder / "wine.csv", index=False)
     table.assign(cultivar="barolo").to_csv(folder / "one.csv", index=False)
     table.assign(weight=-1.0).to_csv(folder / "weights.csv", index=False)
+    table.assign(cultivar=table["cultivar"].where(table.index >= 72)).to_csv(folder / "gaps.csv", index=False)
     twice = table.rename(columns={"malic_acid": "alcohol"})
     twice.to_csv(folder / "twice.csv", index=False)
     return folder

@@ -1,6 +1,6 @@
 """The table of a comparison: features, target and the columns that say something about rows."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
 
@@ -46,7 +46,6 @@ class Dataset:
     groups: "pd.Series[Any] | None" = None
     weights: NDArray[np.float64] | None = None
     test_groups: NDArray[Any] | None = None
-    notes: list[str] = field(default_factory=list)
 
     @property
     def task(self) -> Literal["classification", "regression"]:
@@ -73,29 +72,29 @@ def make_dataset(
 ) -> Dataset:
     """Return training and test rows of a table, or of two.
 
-    Rows without a target are left out, and that is noted.
-
     Raises
     ------
     ConfigurationError
         If columns do not exist; all of them are listed.
     InputError
-        If the target does not fit the task, or the hold-out leaves no rows.
+        If targets are missing or do not fit the task, or the hold-out leaves no rows.
     """
     _check_columns(table, roles, "the table")
     joined = table
     if test_table is not None:
         _check_columns(test_table, roles, "the test table")
         joined = pd.concat([table, _same_columns(test_table, table)], ignore_index=True)
-    present = joined[roles.target].notna().to_numpy()
-    n_train_table = int(present[: len(table)].sum())
-    joined = joined.loc[present].reset_index(drop=True)
-    notes = [f"{(~present).sum():,} rows without a target were left out."] if not present.all() else []
+    missing = int(joined[roles.target].isna().sum())
+    if missing:
+        raise InputError(
+            f"--target {roles.target!r} has {missing:,} missing values (NaN) in {len(joined):,} rows. "
+            "Drop those rows, or fill them in."
+        )
     labels, targets = _target(joined[roles.target], task)
 
     if test_table is not None:
         rows = np.arange(len(joined))
-        holdout = Holdout(rows[:n_train_table], rows[n_train_table:], "a table of its own")
+        holdout = Holdout(rows[: len(table)], rows[len(table) :], "a table of its own")
     elif roles.split is not None:
         holdout = hold_out_by_column(joined[roles.split])
     elif roles.time is not None:
@@ -104,7 +103,7 @@ def make_dataset(
         groups = None if roles.group is None else joined[roles.group]
         codes = None if labels is None else targets
         holdout = hold_out_at_random(len(joined), test_size, seed, codes=codes, groups=groups)
-    return _parts(joined, targets, labels, roles, holdout, notes)
+    return _parts(joined, targets, labels, roles, holdout)
 
 
 def _parts(
@@ -113,7 +112,6 @@ def _parts(
     labels: NDArray[Any] | None,
     roles: Roles,
     holdout: Holdout,
-    notes: list[str],
 ) -> Dataset:
     no_features = {roles.target, roles.time, roles.group, roles.weight, roles.split, *roles.drop}
     features = joined.drop(columns=[name for name in joined.columns if name in no_features])
@@ -136,7 +134,6 @@ def _parts(
         groups=of(roles.group),
         weights=None if weights is None else weights.to_numpy(dtype=np.float64, na_value=np.nan),
         test_groups=None if roles.group is None else joined[roles.group].iloc[test].astype(str).to_numpy(dtype=str),
-        notes=notes,
     )
 
 

@@ -71,7 +71,7 @@ def make_comparison(
         ensemble=_ensemble_report(dataset, judged, model, costs),
         startup_seconds=costs.startup_seconds,
         difference=None if difference is None else DifferenceReport(**asdict(difference)),
-        notes=[*dataset.notes, *summary.notes, *_notes(dataset, summary, single, model)],
+        notes=[*summary.notes, *_notes(dataset, summary, single, model)],
         versions=versions(),
     )
 

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from partwise.comparison.dataset import Dataset
-from partwise.comparison.judging import Costs, Judged, make_comparison
+from partwise.comparison.judging import Costs, Judged, Summary, make_comparison
 from partwise.comparison.records import Comparison
-from partwise.comparison.single_process import SingleJob, fit_in_fresh_process
+from partwise.comparison.single_process import SingleJob, SingleResult, fit_in_fresh_process
 from partwise.config import CompareConfig
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.evaluation import Outputs, Truth
@@ -24,6 +27,7 @@ from partwise.trackers import make_tracker
 __all__ = ["ComparisonRun", "compare"]
 
 Say = Callable[[str], None]
+Model = PartitionedClassifier | PartitionedRegressor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +70,8 @@ def compare(config: CompareConfig, say: Say = lambda _: None, *, show_progress: 
     status = "failed"
     try:
         recorder.start(config, dataset, recipe, facts)
-        comparison = _measure(config, dataset, recipe, recorder, say, show_progress=show_progress)
+        summary = recipe.summary(config, facts["notes"])
+        comparison = _measure(config, dataset, recipe, summary, recorder, say, show_progress=show_progress)
         status = "finished"
     except KeyboardInterrupt:
         status = "interrupted"
@@ -79,7 +84,14 @@ def compare(config: CompareConfig, say: Say = lambda _: None, *, show_progress: 
 
 
 def _measure(
-    config: CompareConfig, dataset: Dataset, recipe: Recipe, recorder: Recorder, say: Say, *, show_progress: bool
+    config: CompareConfig,
+    dataset: Dataset,
+    recipe: Recipe,
+    summary: Summary,
+    recorder: Recorder,
+    say: Say,
+    *,
+    show_progress: bool,
 ) -> Comparison:
     clock = Stopwatch()
     executor = RayExecutor(address=config.address, cpus_per_task=config.cpus_per_member, ship=config.ship)
@@ -91,17 +103,7 @@ def _measure(
     # 4. One model on all rows, alone on this machine.
     cores = os.cpu_count() or 1
     say(f"Fitting one model on {len(dataset.train):,} rows in a fresh process ({cores} cores)")
-    job = FitJob(template=recipe.learner.estimator, seed=config.seed, cpus=cores, labels=dataset.labels)
-    single = fit_in_fresh_process(
-        SingleJob(
-            job=job,
-            encoder=recipe.encoder,
-            train=dataset.train,
-            y=dataset.y_train,
-            weights=dataset.weights,
-            test=dataset.test,
-        )
-    )
+    single = fit_in_fresh_process(_single_job(config, dataset, recipe, cores))
     # 5. Workers that have imported what a fit needs.
     say("Starting Ray" if config.address is None else f"Preparing the workers of {config.address}")
     with clock("startup"):
@@ -116,16 +118,8 @@ def _measure(
     say(f"Predicting {len(dataset.test):,} test rows")
     with clock("predict"):
         outputs = model.predict_outputs(dataset.test)
-    if dataset.labels is not None:
-        outputs = dataset.align(outputs, model.classes_)
     say("Comparing")
-    judged = Judged(
-        metric=recipe.metric,
-        truth=Truth(dataset.y_test, None if dataset.labels is None else len(dataset.labels), dataset.test_groups),
-        single=Outputs.from_array(single.outputs, single.kind),
-        ensemble=Outputs.from_array(outputs, model.predictor_.kind),
-        seed=config.seed,
-    )
+    judged = _judge(config, dataset, recipe, single, model, outputs)
     costs = Costs(
         startup_seconds=clock.seconds["startup"],
         predict_seconds=clock.seconds["predict"],
@@ -133,16 +127,47 @@ def _measure(
         nodes=executor.nodes,
         address=config.address,
     )
-    comparison = make_comparison(dataset, recipe.summary(config), judged, single, model, costs)
+    comparison = make_comparison(dataset, summary, judged, single, model, costs)
     # 8. Everything that was found, on disk and in the tracker.
     say("Writing the model, the plots and the records")
     recorder.results(comparison, model, dataset, judged, executor)
     return comparison
 
 
+def _single_job(config: CompareConfig, dataset: Dataset, recipe: Recipe, cores: int) -> SingleJob:
+    return SingleJob(
+        job=FitJob(template=recipe.learner.estimator, seed=config.seed, cpus=cores, labels=dataset.labels),
+        encoder=recipe.encoder,
+        train=dataset.train,
+        y=dataset.y_train,
+        weights=dataset.weights,
+        test=dataset.test,
+    )
+
+
+def _judge(
+    config: CompareConfig,
+    dataset: Dataset,
+    recipe: Recipe,
+    single: SingleResult,
+    model: Model,
+    outputs: NDArray[np.float64],
+) -> Judged:
+    n_classes = None
+    if dataset.labels is not None:
+        n_classes, outputs = len(dataset.labels), dataset.align(outputs, model.classes_)
+    return Judged(
+        metric=recipe.metric,
+        truth=Truth(dataset.y_test, n_classes, dataset.test_groups),
+        single=Outputs.from_array(single.outputs, single.kind),
+        ensemble=Outputs.from_array(outputs, model.predictor_.kind),
+        seed=config.seed,
+    )
+
+
 def _ensemble(
     config: CompareConfig, dataset: Dataset, recipe: Recipe, executor: RayExecutor, *, show_progress: bool
-) -> PartitionedClassifier | PartitionedRegressor:
+) -> Model:
     kind = PartitionedRegressor if dataset.labels is None else PartitionedClassifier
     return kind(
         recipe.learner.estimator,

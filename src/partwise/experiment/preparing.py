@@ -31,14 +31,14 @@ class Recipe:
     combine: str
     metric: Metric
 
-    def summary(self, config: CompareConfig) -> Summary:
+    def summary(self, config: CompareConfig, notes: list[str]) -> Summary:
         """Return the names under which the recipe is reported."""
         return Summary(
             learner=self.learner.name,
             partitions=config.partitions,
             partitioner=self.partitioner,
             combine=self.combine,
-            notes=[] if config.weight is None else ["Weights count in the fits, not in the scores."],
+            notes=notes if config.weight is None else [*notes, "Weights count in the fits, not in the scores."],
         )
 
 
@@ -72,6 +72,7 @@ def read_dataset(config: CompareConfig) -> tuple[CompareConfig, Dataset, dict[st
     )
     facts = {
         "name": source.name,
+        "notes": list(source.notes),
         "source": source.uri,
         "digest": data_digest(table),
         "n_rows": len(table),

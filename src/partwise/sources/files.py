@@ -35,6 +35,8 @@ class FileSource:
 
     path: Path
 
+    notes = ()
+
     def __post_init__(self) -> None:
         if not self.path.is_file():
             raise InputError(f"There is no file {str(self.path)!r}.{_nearby(self.path)}")

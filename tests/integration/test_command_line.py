@@ -208,9 +208,11 @@ def test_all_mistakes_come_at_once(tables, monkeypatch, capsys):
 def test_failing_member_exits_with_1_and_is_named(tables, monkeypatch, capsys):
     """A learner that refuses the rows of a partition ends the run, named with its partition and reason."""
     monkeypatch.setattr("partwise.experiment.pipeline.fit_in_fresh_process", lambda _job: None)
-    arguments = ["wine.csv", "--target", "cultivar", "--learner", "fakes:RaisesOnNegative"]
+    arguments = ["wine.csv", "--target", "cultivar", "--learner", "fakes:RaisesOnNegative", "--output", "failed"]
     assert exit_code(arguments, tables, monkeypatch) == 1
     assert "the first feature is negative" in capsys.readouterr().err
+    (failure,) = json.loads((tables / "failed" / "failures.json").read_text())
+    assert (failure["reason"], failure["error_type"]) == ("error", "ValueError")
 
 
 def test_traceback_is_shown_with_debug(tables, monkeypatch, capsys):

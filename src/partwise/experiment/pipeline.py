@@ -15,6 +15,7 @@ from partwise.comparison.records import Comparison
 from partwise.comparison.single_process import SingleJob, SingleResult, fit_in_fresh_process
 from partwise.config import CompareConfig
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
+from partwise.errors import MemberFitError
 from partwise.evaluation import Outputs, Truth
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.experiment.preparing import Recipe, make_recipe, read_dataset
@@ -73,6 +74,9 @@ def compare(config: CompareConfig, say: Say = lambda _: None, *, show_progress: 
         summary = recipe.summary(config, facts["notes"])
         comparison = _measure(config, dataset, recipe, summary, recorder, say, show_progress=show_progress)
         status = "finished"
+    except MemberFitError as error:
+        recorder.failures(error.failures)
+        raise
     except KeyboardInterrupt:
         status = "interrupted"
         raise

@@ -1,5 +1,6 @@
 """Write what a run finds: its directory, its journal, and the tracker that follows the journal."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from partwise.model_store import StoredModel, save_model
 from partwise.prediction import member_outputs
 from partwise.protocols import Executor, Tracker
 from partwise.provenance import git_commit, versions
+from partwise.records import MemberFailure
 from partwise.report.plots import PlotData, write_plots
 from partwise.runs import RunDirectory
 
@@ -89,22 +91,27 @@ class Recorder:
             }
             for member, score in zip(model.members_, scores, strict=True)
         ]
-        failures = [
+        for entry in entries:
+            self._write("member_finished", **entry)
+        self.directory.write_json("members.json", entries)
+        self.failures(model.failures_)
+
+    def failures(self, failures: Sequence[MemberFailure]) -> None:
+        """Record the partitions without a member, each with its reason."""
+        entries = [
             {
                 "partition": failure.partition,
                 "n_rows": failure.n_rows,
                 "reason": failure.reason,
+                "error_type": failure.error_type,
                 "message": failure.message,
                 "attempts": failure.attempts,
             }
-            for failure in model.failures_
+            for failure in failures
         ]
         for entry in entries:
-            self._write("member_finished", **entry)
-        for entry in failures:
             self._write("member_failed", **entry)
-        self.directory.write_json("members.json", entries)
-        self.directory.write_json("failures.json", failures)
+        self.directory.write_json("failures.json", entries)
 
     def results(
         self, comparison: Comparison, model: Model, dataset: Dataset, judged: Judged, executor: Executor

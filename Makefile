@@ -25,9 +25,11 @@ check: install
 test: check
 	$(BIN)/python -m pytest
 
+# DATA is the folder of the Parquet files that benchmarks/tables.py names.
 benchmarks: install
-	$(BIN)/python benchmarks/engine.py
-	$(BIN)/python benchmarks/tables.py
+	@test -n "$(DATA)" || { echo 'Say where the tables are: make benchmarks DATA=folder (see benchmarks/tables.py)'; exit 2; }
+	$(BIN)/python benchmarks/engine.py --data $(DATA)/covtype.parquet
+	$(BIN)/python benchmarks/tables.py --data $(DATA)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -106,6 +106,8 @@ def compare(  # noqa: PLR0913, PLR0917 - the options are the interface
         seed=seed,
         output=output,
     )
+    # As `python -m` does, so that a learner of the user's own is found by either command; and what is shipped too.
+    sys.path[:0] = [str(Path.cwd()), *(str(Path(path).resolve().parent) for path in config.ship)]
     stderr = Console(stderr=True)
     run = run_comparison(config, lambda step: stderr.print(f"[dim]{step} …[/dim]", highlight=False), show_progress=True)
     if as_json:
@@ -113,7 +115,9 @@ def compare(  # noqa: PLR0913, PLR0917 - the options are the interface
     else:
         Console().print(comparison_table(run.comparison))
     stderr.print(f"Run directory: {run.directory}", soft_wrap=True, highlight=False)
-    if run.ui_command is not None:
+    if run.tracking_fault is not None:
+        stderr.print(f"[bold red]Not tracked to the end[/bold red]: {escape(run.tracking_fault)}", soft_wrap=True)
+    elif run.ui_command is not None:
         stderr.print(f"Tracked in {run.tracking_uri}; look with:\n  {run.ui_command}", soft_wrap=True, highlight=False)
 
 

@@ -1,9 +1,10 @@
 """The settings of a comparison, checked together: all mistakes are reported at once."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from partwise.combiners import COMBINERS
 from partwise.errors import ConfigurationError
@@ -54,32 +55,36 @@ class CompareConfig(BaseModel):
         ConfigurationError
             If settings are wrong; every mistake is listed with the value and the valid ones.
         """
+        mistakes = _disagreements(settings)
         try:
-            return cls(**settings)
+            config = cls(**settings)
         except ValidationError as error:
-            raise ConfigurationError([_sentence(dict(mistake)) for mistake in error.errors()]) from error
-
-    @model_validator(mode="after")
-    def _together(self) -> "CompareConfig":
-        mistakes = []
-        if self.partitioner is not None and self.partitioner not in PARTITIONERS:
-            mistakes.append(f"--partitioner {self.partitioner!r} is unknown. Valid: {', '.join(PARTITIONERS)}.")
-        if self.combine is not None and self.combine not in COMBINERS:
-            mistakes.append(f"--combine {self.combine!r} is unknown. Valid: {', '.join(COMBINERS)}.")
-        holdouts = {"--test": self.test, "--split-column": self.split_column, "--time": self.time}
-        given = [name for name, value in holdouts.items() if value is not None]
-        if self.test is not None and self.split_column is not None:
-            mistakes.append(f"{' and '.join(given)} each say which rows are the test. Give one of them.")
-        if self.partitioner == "grouped" and self.group is None:
-            mistakes.append("--partitioner grouped needs --group COLUMN.")
+            mistakes = [*(_sentence(dict(mistake)) for mistake in error.errors()), *mistakes]
+            raise ConfigurationError(mistakes) from error
         if mistakes:
-            raise ValueError("\n".join(mistakes))
-        return self
+            raise ConfigurationError(mistakes)
+        return config
+
+
+def _disagreements(settings: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with settings that no single field shows."""
+    partitioner, combine = settings.get("partitioner"), settings.get("combine")
+    mistakes = []
+    if partitioner is not None and partitioner not in PARTITIONERS:
+        mistakes.append(f"--partitioner {partitioner!r} is unknown. Valid: {', '.join(PARTITIONERS)}.")
+    if combine is not None and combine not in COMBINERS:
+        mistakes.append(f"--combine {combine!r} is unknown. Valid: {', '.join(COMBINERS)}.")
+    if settings.get("test") is not None and settings.get("split_column") is not None:
+        mistakes.append("--test and --split-column each say which rows are the test. Give one of them.")
+    if partitioner == "grouped" and settings.get("group") is None:
+        mistakes.append("--partitioner grouped needs --group COLUMN.")
+    if settings.get("partitions") == 1 and settings.get("evidence", True):
+        mistakes.append(
+            "--partitions 1 leaves no member that has not seen a row. Ask for 2 or more, or add --no-evidence."
+        )
+    return mistakes
 
 
 def _sentence(mistake: dict[str, Any]) -> str:
-    place = ".".join(str(part) for part in mistake["loc"])
-    message = str(mistake["msg"]).removeprefix("Value error, ")
-    if not place:
-        return message
+    place, message = ".".join(str(part) for part in mistake["loc"]), str(mistake["msg"])
     return f"--{place.replace('_', '-')} {mistake['input']!r} is wrong: {message}."

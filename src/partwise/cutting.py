@@ -1,5 +1,6 @@
 """Cut a table in memory: row keys and statistics, from them an Assignment, from it the Partitions."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from partwise.errors import InputError
 from partwise.protocols import Partitioner
 from partwise.records import Partitions, RowKeys, TableStatistics
 
-__all__ = ["cut", "rank_within", "row_keys", "table_statistics"]
+__all__ = ["cut", "rank_within", "read_times", "row_keys", "table_statistics"]
 
 
 def rank_within(stratum: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -43,7 +44,7 @@ def row_keys(
         stratum=stratum,
         rank=None if stratum is None else rank_within(stratum),
         group=None if groups is None else _group_keys(_column("groups", groups, n_rows)),
-        time=None if time is None else _times(_column("time", time, n_rows)),
+        time=None if time is None else read_times(_column("time", time, n_rows)),
     )
 
 
@@ -64,14 +65,23 @@ def _group_keys(column: "pd.Series[Any]") -> NDArray[Any]:
     return column.astype(str).to_numpy(dtype=np.str_)
 
 
-def _times(column: "pd.Series[Any]") -> NDArray[Any]:
+def read_times(column: "pd.Series[Any]") -> NDArray[Any]:
+    """Return times as numbers that sort as time does: dates and texts of dates in nanoseconds, numbers as they are.
+
+    Raises
+    ------
+    InputError
+        If the values are neither numbers nor dates.
+    """
     if pd.api.types.is_numeric_dtype(column):
         return column.to_numpy()
     try:
-        return pd.to_datetime(column, utc=True).to_numpy(dtype="datetime64[ns]").astype(np.int64)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # several formats in one column are no fault
+            return pd.to_datetime(column, utc=True).to_numpy(dtype="datetime64[ns]").astype(np.int64)
     except (ValueError, TypeError) as error:
         raise InputError(
-            f"time is neither numbers nor dates: {error}. Give numbers, dates, or text such as 2026-01-31T12:00."
+            f"The times are neither numbers nor dates: {error}. Give numbers, dates, or text such as 2026-01-31T12:00."
         ) from error
 
 

@@ -107,7 +107,7 @@ class _PartitionedEstimator(BaseEstimator):
         self._forget_evidence()
         if y is None:
             raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        features = read_features(self, X, template, reset=True)
+        features = read_features(self, X, template, reset=True, encoded=self.encoder is not None)
         labels, targets = self._targets(y)
         check_consistent_length(features, targets)
         weights = read_weights(sample_weight, features, template)
@@ -186,7 +186,7 @@ class _PartitionedEstimator(BaseEstimator):
         Long predictions run in parallel on the executor, in blocks of rows.
         """
         check_is_fitted(self, "predictor_")
-        features = read_features(self, X, self._template(), reset=False)
+        features = read_features(self, X, self._template(), reset=False, encoded=self.encoder_ is not None)
         matrix = features if self.encoder_ is None else self.encoder_.transform(_frame(features))
         return predict_outputs(self.predictor_, matrix, make_executor(self.executor, self.cpus_per_member))
 

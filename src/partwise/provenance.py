@@ -45,10 +45,15 @@ def user_name() -> str:
         return str(os.getuid())
 
 
-def data_digest(table: pd.DataFrame) -> str:
+def data_digest(*tables: pd.DataFrame) -> str:
     """Return 16 hexadecimal digits that depend on column names, values and the order of rows."""
     digest = hashlib.sha256()
-    for name, column in table.items():
-        digest.update(str(name).encode())
-        digest.update(np.ascontiguousarray(pd.util.hash_pandas_object(column, index=False).to_numpy()).tobytes())
+    for table in tables:
+        for name, column in table.items():
+            digest.update(str(name).encode())
+            try:
+                hashes = pd.util.hash_pandas_object(column, index=False)
+            except TypeError:  # lists and other objects without a hash
+                hashes = pd.util.hash_pandas_object(column.astype(str), index=False)
+            digest.update(np.ascontiguousarray(hashes.to_numpy()).tobytes())
     return digest.hexdigest()[:16]

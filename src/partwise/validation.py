@@ -44,11 +44,11 @@ def check_estimator(estimator: Any, task: str) -> None:
         raise InputError(f"{type(estimator).__name__} is not for {task}. Use {other}, or another estimator.")
 
 
-def read_features(owner: Any, X: Any, template: Any, *, reset: bool) -> Any:
+def read_features(owner: Any, X: Any, template: Any, *, reset: bool, encoded: bool = False) -> Any:
     """Return features as a pandas DataFrame, an array or a CSR matrix, checked against what was fitted.
 
-    Arrays must be numbers, without missing values where the template allows none. The columns of a DataFrame are
-    left to the encoder or the estimator.
+    Arrays must be numbers, without missing values where the template allows none and nothing is ``encoded`` before.
+    The columns of a DataFrame are left to the encoder or the estimator.
     """
     X = as_features(X)
     if isinstance(X, pd.DataFrame):
@@ -61,8 +61,8 @@ def read_features(owner: Any, X: Any, template: Any, *, reset: bool) -> Any:
         owner,
         X,
         reset=reset,
-        accept_sparse=["csr"] if tags is None or tags.sparse else False,
-        ensure_all_finite=not (tags is None or tags.allow_nan),
+        accept_sparse=["csr"] if not encoded and (tags is None or tags.sparse) else False,
+        ensure_all_finite="allow-nan" if encoded else not (tags is None or tags.allow_nan),
     )
     return _short_indices(checked) if issparse(checked) else checked
 

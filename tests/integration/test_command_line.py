@@ -17,8 +17,6 @@ from partwise.cli import main
 from partwise.comparison import Comparison
 from partwise.model_store import load_model
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
-
 
 def wine_table():
     """178 wines with a column of text, one of dates and gaps; each four times, so that 8 partitions have rows."""
@@ -160,6 +158,15 @@ WRONG = {
     "combiner": (["wine.csv", "--target", "cultivar", "--combine", "median"], "soft"),
     "partitioner": (["wine.csv", "--target", "cultivar", "--partitioner", "random"], "stratified"),
     "no target": (["wine.csv"], "--target"),
+    "one partition with evidence": (["wine.csv", "--target", "cultivar", "--partitions", "1"], "--no-evidence"),
+    "weights for a learner without": (
+        ["ages.csv", "--target", "cultivar", "--weight", "age", "--learner", "knn"],
+        "sample_weight",
+    ),
+    "words as weights": (["wine.csv", "--target", "cultivar", "--weight", "grower"], "Weights are numbers"),
+    "words as times": (["wine.csv", "--target", "cultivar", "--time", "grower"], "neither numbers nor dates"),
+    "groups": (["wine.csv", "--target", "cultivar", "--group", "grower", "--partitions", "9"], "groups"),
+    "cpus": (["wine.csv", "--target", "cultivar", "--cpus-per-member", "4096"], "4096"),
     "address": (["wine.csv", "--target", "cultivar", "--address", "127.0.0.1:1"], "ray start --head"),
 }
 
@@ -170,6 +177,7 @@ def tables(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tables")
     table = wine_table()
     table.to_csv(folder / "wine.csv", index=False)
+    table.assign(age=1).to_csv(folder / "ages.csv", index=False)
     table.assign(cultivar="barolo").to_csv(folder / "one.csv", index=False)
     table.assign(weight=-1.0).to_csv(folder / "weights.csv", index=False)
     table.assign(cultivar=table["cultivar"].where(table.index >= 72)).to_csv(folder / "gaps.csv", index=False)
@@ -188,7 +196,12 @@ def exit_code(arguments, folder, monkeypatch):
 
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_input_exits_with_2_and_says_what_would_be_right(case, tables, monkeypatch, capsys):
-    """What is wrong is named with its value or the valid values, without a traceback."""
+    """What is wrong is named with its value or the valid values, without a traceback, before anything is fitted."""
+
+    def refuse(_job):
+        pytest.fail("the single model was paid for")
+
+    monkeypatch.setattr("partwise.experiment.pipeline.fit_in_fresh_process", refuse)
     arguments, expected = WRONG[case]
     assert exit_code(arguments, tables, monkeypatch) == 2
     said = capsys.readouterr().err
@@ -197,11 +210,31 @@ def test_wrong_input_exits_with_2_and_says_what_would_be_right(case, tables, mon
 
 
 def test_all_mistakes_come_at_once(tables, monkeypatch, capsys):
-    """A wrong learner and a wrong metric are reported in one go."""
+    """A wrong learner and a wrong metric are reported in one go, and so are wrong numbers and names of settings."""
     exit_code(["wine.csv", "--target", "cultivar", "--learner", "svm", "--metric", "acc"], tables, monkeypatch)
     said = capsys.readouterr().err
     assert "svm" in said
     assert "acc" in said
+    exit_code(["wine.csv", "--target", "cultivar", "--partitions", "0", "--combine", "nope"], tables, monkeypatch)
+    said = capsys.readouterr().err
+    assert "--partitions" in said
+    assert "nope" in said
+
+
+def test_error_of_the_single_model_is_told_in_its_own_words(tables, monkeypatch, capsys):
+    """What the learner said in the fresh process reaches the user, with exit code 1."""
+    arguments = ["wine.csv", "--target", "cultivar", "--learner", "fakes:RaisesOnNegative", "--no-encode"]
+    assert exit_code([*arguments, "--drop", "grower", "--drop", "bottled"], tables, monkeypatch) == 1
+    assert "The single model could not be fitted" in capsys.readouterr().err
+
+
+def test_json_stays_json_with_a_learner_that_prints(tables):
+    """What the single model's learner prints is not on stdout."""
+    command = [sys.executable, "-m", "partwise", "compare", "wine.csv", "--target", "cultivar", "--json"]
+    command += ["--learner", "gradient_boosting", "--param", "verbose=1", "--param", "n_estimators=5"]
+    command += ["--tracking-uri", "off", "--partitions", "2"]
+    said = subprocess.run(command, cwd=tables, capture_output=True, text=True, timeout=200, check=True)
+    assert json.loads(said.stdout)["partitions"] == 2
 
 
 @pytest.mark.usefixtures("ray_session")

@@ -65,12 +65,13 @@ def test_compare_joins_the_running_head(cluster):
     said = subprocess.run(
         command,
         cwd=home,
-        env={**surroundings, "PYTHONPATH": str(home / "mine")},
+        env=surroundings,
         capture_output=True,
         text=True,
         timeout=200,
         check=False,
     )
     assert said.returncode == 0, said.stderr
-    assert Comparison.from_json(said.stdout).ensemble.n_members == 8
+    ensemble = Comparison.from_json(said.stdout).ensemble
+    assert (ensemble.n_members, ensemble.where) == (8, "the Ray cluster at auto")
     assert (home / ".ray" / "auth_token").exists() is token_expected

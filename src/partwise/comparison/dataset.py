@@ -123,6 +123,8 @@ def _parts(
         return None if name is None else joined[name].iloc[train].reset_index(drop=True)
 
     weights = of(roles.weight)
+    if weights is not None and not pd.api.types.is_numeric_dtype(weights):
+        raise InputError(f"--weight {roles.weight!r} has values such as {weights.iloc[0]!r}. Weights are numbers.")
     return Dataset(
         train=features.iloc[train].reset_index(drop=True),
         test=features.iloc[test].reset_index(drop=True),

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
+from partwise.cutting import read_times
 from partwise.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def hold_out_at_random(
     """
     rows = np.arange(n_rows)
     if groups is not None:
+        if len(set(groups)) < 2:
+            raise InputError("--group has one group only, so no test rows can be of another. Give a finer column.")
         (train, test), *_ = GroupShuffleSplit(1, test_size=share, random_state=seed).split(rows, groups=groups)
         return _holdout(train, test, f"a random {share:.0%} of the groups")
     single = np.zeros(n_rows, dtype=bool) if codes is None else np.bincount(codes)[codes] == 1
@@ -51,15 +54,16 @@ def hold_out_latest(time: "pd.Series[Any]", share: float) -> Holdout:
     Raises
     ------
     InputError
-        If times are missing, or all rows have one time.
+        If times are missing, are neither numbers nor dates, or all rows have one time.
     """
     missing = int(time.isna().sum())
     if missing:
         raise InputError(f"--time {str(time.name)!r} has {missing:,} missing values. Drop those rows, or fill them in.")
-    order = time.argsort(kind="stable").to_numpy()
-    start = time.to_numpy()[order[int(len(time) * (1 - share))]]
-    later = (time >= start).to_numpy()
-    return _holdout(np.flatnonzero(~later), np.flatnonzero(later), f"the last {share:.0%} in time (from {start})")
+    values = read_times(time)
+    first = np.argsort(values, kind="stable")[int(len(values) * (1 - share))]
+    later = values >= values[first]
+    description = f"the last {share:.0%} in time (from {time.iloc[first]})"
+    return _holdout(np.flatnonzero(~later), np.flatnonzero(later), description)
 
 
 def hold_out_by_column(column: "pd.Series[Any]") -> Holdout:

@@ -113,6 +113,8 @@ def _ensemble_report(
         members_seconds=steps["members"],
         member_fit_seconds=sum(member.fit_seconds for member in members),
         combine_seconds=steps["combine"],
+        driver_cpu_seconds=driver.cpu_seconds,
+        driver_peak_memory_bytes=driver.peak_memory_bytes,
         n_members=len(members),
         n_failed=len(model.failures_),
         exactness=model.predictor_.exactness,
@@ -126,7 +128,7 @@ def _notes(
     dataset: Dataset, summary: Summary, single: SingleResult, model: PartitionedClassifier | PartitionedRegressor
 ) -> list[str]:
     """Return what a reader must know to read the table rightly."""
-    notes = [f"The test rows are {dataset.holdout.description}."]
+    notes = [f"Test rows: {dataset.holdout.description}."]
     notes += [failure.describe() for failure in model.failures_]
     counts = model.partitions_.class_counts
     if counts is not None and (lacking := int((counts == 0).any(axis=1).sum())):

@@ -47,6 +47,10 @@ class EnsembleReport(ModelReport):
     member_fit_seconds: float = Field(ge=0)
     """The members' own fit times, summed."""
     combine_seconds: float = Field(ge=0)
+    driver_cpu_seconds: float | None = Field(default=None, ge=0)
+    """The driver's part of ``cpu_seconds``."""
+    driver_peak_memory_bytes: int | None = Field(default=None, ge=0)
+    """Private memory of the driver at its peak during the fit."""
     evidence_seconds: float | None = Field(default=None, ge=0)
     """Out-of-partition predictions, null where none were made."""
     n_members: int = Field(ge=0)

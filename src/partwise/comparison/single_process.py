@@ -4,12 +4,13 @@ The process has all cores of its machine and nothing else to do: no Ray, no memb
 """
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from partwise.errors import PartwiseError
+from partwise.attempts import failure_of
+from partwise.errors import ConfigurationError, InputError, PartwiseError
 from partwise.fitting import FitJob, Part, fit_member
 from partwise.pool import AggregatedPredictor, MemberPool
 from partwise.protocols import Encoder
-from partwise.records import Member, OutputKind
+from partwise.records import Member, OutputKind, TaskFailure
 from partwise.resources import Usage, measure_usage
 
 __all__ = ["SingleJob", "SingleModelError", "SingleResult", "fit_in_fresh_process", "iterations"]
@@ -93,8 +95,10 @@ def fit_in_fresh_process(job: SingleJob) -> SingleResult:
 
     Raises
     ------
+    InputError
+        If the table or the settings are wrong.
     SingleModelError
-        If the process fails; the message has the end of what it said.
+        If the fit fails, or its process dies.
     """
     with tempfile.TemporaryDirectory(prefix="partwise-single-") as folder:
         question, answer = Path(folder) / "job.pickle", Path(folder) / "result.pickle"
@@ -102,27 +106,51 @@ def fit_in_fresh_process(job: SingleJob) -> SingleResult:
         # The user's own modules must be importable there as they are here.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         command = [sys.executable, "-m", __name__, str(question), str(answer)]
-        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own module
+        with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:  # noqa: S603 - our own module
             try:
                 _, said = process.communicate()
             finally:
                 process.kill()
         if process.returncode != 0:
-            reason = f"signal {-process.returncode}" if process.returncode < 0 else f"exit code {process.returncode}"
-            lines = said.strip().splitlines()
-            raise SingleModelError(
-                f"The single model's process ended with {reason}: {lines[-1] if lines else 'it said nothing'}. "
-                "A signal 9 is most often memory: hold out more rows, or choose a smaller learner."
-            )
-        result: SingleResult = cloudpickle.loads(answer.read_bytes())
-        return result
+            raise SingleModelError(_end_of(process.returncode, said.decode(errors="replace")))
+        result = cloudpickle.loads(answer.read_bytes())
+    if isinstance(result, TaskFailure):
+        error = _error_of(result)
+        error.add_note(result.traceback)
+        raise error
+    return result
+
+
+def _error_of(failure: TaskFailure) -> PartwiseError:
+    if failure.error_type in {InputError.__name__, ConfigurationError.__name__}:
+        return InputError(failure.message)
+    return SingleModelError(
+        f"The single model could not be fitted: {failure.error_type}: {failure.message} "
+        "Next: correct the learner's settings or the table; --debug shows where it failed."
+    )
+
+
+def _end_of(code: int, said: str) -> str:
+    lines = said.strip().splitlines()
+    last = f" It said: {lines[-1]}" if lines else ""
+    if code == -signal.SIGKILL:
+        return (
+            "The single model's process was killed (signal 9), most often for want of memory. Hold out more rows, or "
+            f"choose a learner that needs less.{last}"
+        )
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    return f"The single model's process ended with {how}.{last}"
 
 
 def main(question: str, answer: str) -> None:
-    """Read the job, run it, write the result."""
+    """Read the job, run it, write the result, or the failure."""
     job = cloudpickle.loads(Path(question).read_bytes())
     Path(question).unlink()
-    Path(answer).write_bytes(cloudpickle.dumps(run(job)))
+    try:
+        result: SingleResult | TaskFailure = run(job)
+    except Exception as error:  # noqa: BLE001 - it is raised again in the process that asked
+        result = replace(failure_of(error), exception=None)
+    Path(answer).write_bytes(cloudpickle.dumps(result))
 
 
 if __name__ == "__main__":

@@ -72,8 +72,12 @@ def _times(comparison: Comparison) -> Iterator[Row]:
 def _resources(comparison: Comparison) -> Iterator[Row]:
     single, ensemble = comparison.single, comparison.ensemble
     yield _timed("CPU time of the fit", single.cpu_seconds, ensemble.cpu_seconds)
+    if ensemble.driver_cpu_seconds is not None:
+        yield _timed("  of it the driver", None, ensemble.driver_cpu_seconds)
     memory = (_memory(single.peak_memory_bytes), _memory(ensemble.peak_memory_bytes))
     yield "peak memory, largest process", *memory, _ratio(single.peak_memory_bytes, ensemble.peak_memory_bytes)
+    if ensemble.driver_peak_memory_bytes is not None:
+        yield "peak memory, driver", _NOTHING, _memory(ensemble.driver_peak_memory_bytes), _NOTHING
     failed = f" ({ensemble.n_failed} failed)" if ensemble.n_failed else ""
     yield "models", "1", f"{ensemble.n_members}{failed}", _NOTHING
     if comparison.efficiency is not None:

@@ -17,6 +17,8 @@ from partwise.errors import AddressError, ClusterError, InputError
 
 __all__ = ["ClusterSize", "cluster_size", "connect", "is_connected"]
 
+_OURS: list[tuple[str | None, tuple[str, ...]]] = []
+"""How this process was connected, where partwise did it."""
 _STARTING = threading.Lock()
 _PROCESS = os.getpid()
 _CONNECT_SECONDS = 5.0
@@ -56,6 +58,7 @@ def connect(address: str | None, ship: tuple[str, ...]) -> None:
     """
     with _STARTING:
         if is_connected():
+            _check_same(address, ship)
             return
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if ship:
@@ -64,6 +67,18 @@ def connect(address: str | None, ship: tuple[str, ...]) -> None:
             _start_local(options)
         else:
             _join(str(address), options)
+        _OURS[:] = [(address, ship)]
+
+
+def _check_same(address: str | None, ship: tuple[str, ...]) -> None:
+    """Refuse to pass the Ray that is connected off as another one that was asked for."""
+    if (address, ship) in _OURS or (address in {None, "local", "auto"} and not ship):
+        return
+    raise AddressError(
+        f"Ray is initialised already, at {ray.get_runtime_context().gcs_address}, so it cannot be joined at "
+        f"{address!r}{' nor be sent ' + ', '.join(ship) if ship else ''} now. Leave both out to use it as it is, or "
+        "call ray.shutdown() first."
+    )
 
 
 def _start_local(options: dict[str, Any]) -> None:
@@ -194,6 +209,8 @@ def cluster_size(cpus_per_task: int) -> ClusterSize:
 def held_cpus() -> float | None:
     """Return the CPUs that the surrounding Ray task or actor holds, None outside of one."""
     context = ray.get_runtime_context()
+    if getattr(getattr(context, "worker", None), "mode", None) != ray.WORKER_MODE:
+        return None  # Ray warns each time that a driver asks for its task
     if context.get_task_id() is None and context.get_actor_id() is None:
         return None
     return float(context.get_assigned_resources().get("CPU", 0.0))

@@ -12,6 +12,7 @@ from ray import exceptions
 from threadpoolctl import ThreadpoolController
 
 from partwise.attempts import attempt, failure_of, run_in_process
+from partwise.errors import ClusterError
 from partwise.executors.ray_cluster import ClusterSize, cluster_size, connect, held_cpus, is_connected
 from partwise.records import FailureReason, Task, TaskFailure, TaskOutcome
 
@@ -98,8 +99,11 @@ class RayExecutor:
         size = self._size()
         tasks = [Task(index, None) for index in range(size.slots)]
         for outcome in _Flight(self, size, _warm_one, (work, shared)).run(tasks):
-            if outcome.failure is not None and outcome.failure.exception is not None:
-                raise outcome.failure.exception
+            if outcome.failure is not None:
+                raise ClusterError(
+                    f"A worker cannot load what a fit needs: {outcome.failure.error_type}: {outcome.failure.message} "
+                    "Next: install it on every node, or send it there with --ship PATH."
+                )
 
 
 def _warm_one(shared: tuple[Callable[[Any], Any], Any], _payload: None) -> None:
@@ -161,11 +165,13 @@ class _Flight:
             # Without it Ray fills one node before the next; on one node it costs some 10 ms a task.
             scheduling_strategy="SPREAD" if self.size.nodes > 1 else "DEFAULT",
         )
+        # There a task that asks for no CPU is not queued but started at once.
+        most = self.size.slots * (1 if inside else _QUEUED_PER_SLOT)
         shared_box = [ray.put(self.shared)]
         waiting = iter(tasks)
         try:
             while True:
-                while len(self.in_flight) < _QUEUED_PER_SLOT * self.size.slots and (batch := self._next(waiting)):
+                while len(self.in_flight) < most and (batch := self._next(waiting)):
                     reference = remote.remote(self.work, shared_box, batch, self.executor.cpus_per_task)
                     self.in_flight[reference] = batch
                 if not self.in_flight:
@@ -195,7 +201,9 @@ class _Flight:
             if len(batch) > 1:
                 self.again.extend(batch)  # each by itself: the others are not to blame for one of them
                 return []
-            return list(self._retry(batch[0], failure_of(error, _reason(error))))
+            # What Ray wraps around a worker's own error is a page of text; the cause says it in a line.
+            cause = getattr(error, "cause", None) or error
+            return list(self._retry(batch[0], failure_of(cause, _reason(error))))
         mean_seconds = sum(outcome.finished - outcome.started for outcome in outcomes) / len(outcomes)
         self.batch_size = max(1, min(_LARGEST_BATCH, int(_BATCH_SECONDS / max(mean_seconds, 1e-6))))
         return [replace(outcome, attempts=self.attempts.get(outcome.id, 0) + 1) for outcome in outcomes]

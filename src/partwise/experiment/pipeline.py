@@ -15,7 +15,6 @@ from partwise.comparison.records import Comparison
 from partwise.comparison.single_process import SingleJob, SingleResult, fit_in_fresh_process
 from partwise.config import CompareConfig
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
-from partwise.errors import MemberFitError
 from partwise.evaluation import Outputs, Truth
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.experiment.preparing import Recipe, make_recipe, read_dataset
@@ -38,6 +37,7 @@ class ComparisonRun:
     comparison: Comparison
     directory: Path
     tracking_uri: str | None
+    tracking_fault: str | None
     ui_command: str | None
 
 
@@ -74,8 +74,8 @@ def compare(config: CompareConfig, say: Say = lambda _: None, *, show_progress: 
         summary = recipe.summary(config, facts["notes"])
         comparison = _measure(config, dataset, recipe, summary, recorder, say, show_progress=show_progress)
         status = "finished"
-    except MemberFitError as error:
-        recorder.failures(error.failures)
+    except Exception as error:
+        recorder.failed(error)
         raise
     except KeyboardInterrupt:
         status = "interrupted"
@@ -83,7 +83,11 @@ def compare(config: CompareConfig, say: Say = lambda _: None, *, show_progress: 
     finally:
         recorder.finish(status)
     return ComparisonRun(
-        comparison=comparison, directory=directory.path, tracking_uri=tracker.uri, ui_command=tracker.ui_command
+        comparison=comparison,
+        directory=directory.path,
+        tracking_uri=tracker.uri,
+        tracking_fault=recorder.tracking_fault,
+        ui_command=tracker.ui_command,
     )
 
 
@@ -104,6 +108,7 @@ def _measure(
         # an idle one takes some of its processor time.
         with clock("startup"):
             executor.connect()
+            say(f"Joined the cluster at {config.address}: {executor.slots} members at once")
     # 4. One model on all rows, alone on this machine.
     cores = os.cpu_count() or 1
     say(f"Fitting one model on {len(dataset.train):,} rows in a fresh process ({cores} cores)")

@@ -1,5 +1,6 @@
 """From a configuration to a dataset and a recipe; every mistake is found before anything is fitted."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,8 @@ from partwise.combiners import make_combiner
 from partwise.comparison.dataset import Dataset, Roles, make_dataset
 from partwise.comparison.judging import Summary
 from partwise.config import CompareConfig
-from partwise.encoders import NumericEncoder, TableEncoder
+from partwise.cutting import cut, row_keys
+from partwise.encoders import TableEncoder
 from partwise.errors import ConfigurationError, InputError
 from partwise.evaluation import Metric, resolve_metric
 from partwise.learners import make_learner, parse_parameters
@@ -17,6 +19,7 @@ from partwise.protocols import Encoder
 from partwise.provenance import data_digest
 from partwise.records import Learner
 from partwise.sources import FlightsSource, open_source, read_table
+from partwise.validation import check_estimator, read_weights
 
 __all__ = ["Recipe", "make_recipe", "read_dataset"]
 
@@ -26,7 +29,7 @@ class Recipe:
     """What is fitted: the learner, its encoder, and the settings of cut and combination; and how it is judged."""
 
     learner: Learner
-    encoder: Encoder
+    encoder: Encoder | None
     partitioner: str
     combine: str
     metric: Metric
@@ -74,8 +77,8 @@ def read_dataset(config: CompareConfig) -> tuple[CompareConfig, Dataset, dict[st
         "name": source.name,
         "notes": list(source.notes),
         "source": source.uri,
-        "digest": data_digest(table),
-        "n_rows": len(table),
+        "digest": data_digest(table) if test_table is None else data_digest(table, test_table),
+        "n_rows": len(table) + (0 if test_table is None else len(test_table)),
         "n_columns": table.shape[1],
         "target": config.target,
         "schema": {str(name): str(dtype) for name, dtype in table.dtypes.items()},
@@ -111,8 +114,23 @@ def make_recipe(config: CompareConfig, dataset: Dataset) -> Recipe:
     attempt(lambda: _check_partitioner(partitioner, config, dataset))
     if mistakes:
         raise ConfigurationError(mistakes)
-    encoder = TableEncoder(learner.needs) if config.encode else NumericEncoder()
+    _check_before_paying(config, dataset, learner, partitioner)
+    encoder = TableEncoder(learner.needs) if config.encode else None
     return Recipe(learner=learner, encoder=encoder, partitioner=partitioner, combine=combine, metric=metric)
+
+
+def _check_before_paying(config: CompareConfig, dataset: Dataset, learner: Learner, partitioner: str) -> None:
+    """Do what is cheap of a fit, so that its complaints come before the single model is fitted."""
+    check_estimator(learner.estimator, dataset.task)
+    read_weights(dataset.weights, dataset.train, learner.estimator)
+    stratum = None if dataset.labels is None else dataset.y_train
+    keys = row_keys(len(dataset.train), stratum=stratum, groups=dataset.groups, time=dataset.times)
+    cut(make_partitioner(partitioner), keys, config.partitions, config.seed)
+    cores = os.cpu_count() or 1
+    if config.address is None and config.cpus_per_member > cores:
+        raise InputError(
+            f"--cpus-per-member {config.cpus_per_member} is more than this machine has. Valid: 1 to {cores}."
+        )
 
 
 def _default_partitioner(config: CompareConfig, dataset: Dataset) -> str:

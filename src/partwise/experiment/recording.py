@@ -1,7 +1,7 @@
 """Write what a run finds: its directory, its journal, and the tracker that follows the journal."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from partwise.comparison.judging import Judged
 from partwise.comparison.records import Comparison
 from partwise.config import CompareConfig
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
+from partwise.errors import MemberFitError, PartwiseError
 from partwise.evaluation import Growth, Outputs, Truth, curve_as_members_are_added, reported_metrics, score_intervals
 from partwise.experiment.preparing import Recipe
 from partwise.model_store import StoredModel, save_model
@@ -38,6 +39,9 @@ class Recorder:
 
     directory: RunDirectory
     tracker: Tracker
+    facts: dict[str, Any] = field(default_factory=dict)
+    tracking_fault: str | None = None
+    """Why the tracker was given up: tracking never costs a result, and what it lacks is in the journal."""
 
     def start(self, config: CompareConfig, dataset: Dataset, recipe: Recipe, facts: dict[str, Any]) -> None:
         """Record the settings, the data and the software."""
@@ -51,9 +55,9 @@ class Recorder:
         }
         for name, value in recipe.learner.estimator.get_params().items():
             settings[f"learner.{name}"] = str(value)
-        tags = {f"version.{name}": number for name, number in versions().items()}
-        tags |= {"data_digest": facts["digest"], "git_commit": git_commit() or "none"}
-        self.directory.write_json("run.json", {"settings": settings, "tags": tags, "dataset": facts})
+        self.facts = {"settings": settings, "dataset": facts, "versions": versions(), "git_commit": git_commit()}
+        self._write_state("running")
+        tags = {f"version.{name}": number for name, number in versions().items() if name != "partwise"}
         name = f"{facts['name']} · {config.learner} x {config.partitions}"
         self._write("run_started", name=name, settings=settings, tags=tags, dataset=facts)
 
@@ -138,15 +142,34 @@ class Recorder:
             pip_requirements=requirements,
         )
 
+    def failed(self, error: Exception) -> None:
+        """Record why the run could not go on."""
+        if isinstance(error, MemberFitError):
+            self.failures(error.failures)
+        self._write("run_failed", error_type=type(error).__name__, message=str(error))
+
     def finish(self, status: str) -> None:
         """Record how the run ended."""
         self._write("run_finished", status=status)
-        self.tracker.close(status)
+        self._write_state(status)
+        self._track(lambda: self.tracker.close(status))
+
+    def _write_state(self, state: str) -> None:
+        self.directory.write_json("run.json", {"state": state, **self.facts})
 
     def _write(self, event: str, **details: Any) -> None:
         entry = {"event": event, **details}
         self.directory.append(entry)
-        self.tracker.write([entry])
+        self._track(lambda: self.tracker.write([entry]))
+
+    def _track(self, send: Callable[[], None]) -> None:
+        if self.tracking_fault is not None:
+            return
+        try:
+            send()
+        except PartwiseError as error:
+            self.tracking_fault = str(error)
+            self.directory.append({"event": "tracking_failed", "message": str(error)})
 
 
 def stored(model: Model, columns: tuple[str, ...]) -> StoredModel:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.dataset as ds
+from pyarrow import csv
 
 from partwise.errors import InputError
 
@@ -21,6 +22,9 @@ FORMATS = {
     ".csv.gz": "csv",
 }
 """Ending of a file's name to its format."""
+
+# An empty field is a missing value in a column of text too, not a text of its own.
+_CSV = ds.CsvFileFormat(convert_options=csv.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class FileSource:
     def scan(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield the rows block by block, in the order of the file."""
         try:
-            data = ds.dataset(self.path, format=self._format())
+            data = ds.dataset(self.path, format=_CSV if self._format() == "csv" else self._format())
             for batch in data.to_batches(columns=None if columns is None else list(columns)):
                 yield pa.Table.from_batches([batch])
         except (pa.ArrowInvalid, OSError) as error:

@@ -66,7 +66,7 @@ def _group_keys(column: "pd.Series[Any]") -> NDArray[Any]:
 
 
 def read_times(column: "pd.Series[Any]") -> NDArray[Any]:
-    """Return times as numbers that sort as time does: dates and texts of dates in nanoseconds, numbers as they are.
+    """Return times as numbers that sort as time does: dates and texts of dates in microseconds, numbers as they are.
 
     Raises
     ------
@@ -78,10 +78,12 @@ def read_times(column: "pd.Series[Any]") -> NDArray[Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # several formats in one column are no fault
-            return pd.to_datetime(column, utc=True).to_numpy(dtype="datetime64[ns]").astype(np.int64)
+            return pd.to_datetime(column, utc=True).to_numpy(dtype="datetime64[us]").astype(np.int64)
     except (ValueError, TypeError) as error:
+        named = "" if column.name is None else f" in {str(column.name)!r}"
         raise InputError(
-            f"The times are neither numbers nor dates: {error}. Give numbers, dates, or text such as 2026-01-31T12:00."
+            f"The times{named} are neither numbers nor dates, such as {column.iloc[0]!r}: {str(error).splitlines()[0]} "
+            "Give numbers, dates, or text such as 2026-01-31T12:00."
         ) from error
 
 

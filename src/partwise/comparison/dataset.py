@@ -118,6 +118,11 @@ def _parts(
     if features.shape[1] == 0:
         raise InputError("No column is left as a feature. Give a table with columns besides those named in options.")
     train, test = holdout.train, holdout.test
+    if labels is not None and len(np.unique(targets[train])) < 2:
+        raise InputError(
+            f"The training rows have 1 class only ({labels[targets[train][0]]!r}): there is nothing to tell apart. "
+            "Choose the test rows otherwise."
+        )
 
     def of(name: str | None) -> "pd.Series[Any] | None":
         return None if name is None else joined[name].iloc[train].reset_index(drop=True)

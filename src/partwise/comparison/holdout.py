@@ -1,17 +1,15 @@
 """Which rows are the test: a random share, the last in time, a column's word, or another table."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from partwise.cutting import read_times
 from partwise.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["Holdout", "hold_out_at_random", "hold_out_by_column", "hold_out_latest"]
 
@@ -34,6 +32,11 @@ def hold_out_at_random(
     """
     rows = np.arange(n_rows)
     if groups is not None:
+        missing = int(pd.isna(groups).sum())
+        if missing:
+            raise InputError(
+                f"--group {str(getattr(groups, 'name', ''))!r} has {missing:,} missing values. Drop those rows, or fill them in."
+            )
         if len(set(groups)) < 2:
             raise InputError("--group has one group only, so no test rows can be of another. Give a finer column.")
         (train, test), *_ = GroupShuffleSplit(1, test_size=share, random_state=seed).split(rows, groups=groups)
@@ -43,9 +46,21 @@ def hold_out_at_random(
     try:
         train, test = train_test_split(rows[~single], test_size=share, random_state=seed, stratify=strata)
     except ValueError:  # fewer test rows than classes: every class cannot be there
-        train, test = train_test_split(rows[~single], test_size=share, random_state=seed)
-    how = "a random" if codes is None else "a random, stratified"
+        strata = None
+        train, test = _plain_split(rows[~single], share, seed)
+    how = "a random" if strata is None else "a random, stratified"
     return _holdout(np.concatenate([train, rows[single]]), test, f"{how} {share:.0%} of the rows")
+
+
+def _plain_split(rows: NDArray[np.int64], share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    try:
+        train, test = train_test_split(rows, test_size=share, random_state=seed)
+    except ValueError as error:
+        raise InputError(
+            f"--test-size {share} of {len(rows):,} rows leaves no training or no test rows. Give more rows, or another "
+            "share; a class of one row can only be trained on."
+        ) from error
+    return train, test
 
 
 def hold_out_latest(time: "pd.Series[Any]", share: float) -> Holdout:
@@ -74,6 +89,11 @@ def hold_out_by_column(column: "pd.Series[Any]") -> Holdout:
     InputError
         If the column has other values, or lacks one of the two.
     """
+    missing = int(column.isna().sum())
+    if missing:
+        raise InputError(
+            f"--split-column {str(column.name)!r} has {missing:,} missing values. Each row is train or test."
+        )
     words = column.astype(str).str.lower()
     others = sorted(set(words) - {"train", "test"})
     if others:

@@ -35,7 +35,8 @@ def hold_out_at_random(
         missing = int(pd.isna(groups).sum())
         if missing:
             raise InputError(
-                f"--group {str(getattr(groups, 'name', ''))!r} has {missing:,} missing values. Drop those rows, or fill them in."
+                f"--group {str(getattr(groups, 'name', ''))!r} has {missing:,} missing values. "
+                "Drop those rows, or fill them in."
             )
         if len(set(groups)) < 2:
             raise InputError("--group has one group only, so no test rows can be of another. Give a finer column.")

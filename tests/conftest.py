@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+# Before SciPy is imported: scikit-learn skips its check of array API input otherwise.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
 _TESTS = str(Path(__file__).parent)
 # Workers unpickle the fakes by their name, so that they must find them as they find a user's installed package.
 sys.path.insert(0, _TESTS)

@@ -5,7 +5,9 @@ import time
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.datasets import load_wine
 from sklearn.tree import DecisionTreeClassifier
 
 from fake_work import die_once
@@ -183,3 +185,16 @@ class SlowTree(DecisionTreeClassifier):
     def fit(self, X, y, **settings):
         time.sleep(0.3)
         return super().fit(X, y, **settings)
+
+
+def wine_table():
+    """178 wines with a column of text, one of dates and gaps; each four times, so that 8 partitions have rows."""
+    data = load_wine(as_frame=True)
+    table = pd.concat([data.data.iloc[:, :4]] * 4, ignore_index=True)
+    table["grower"] = [f"grower {number % 9}" for number in range(len(table))]
+    table["bottled"] = pd.date_range("2020-01-01", periods=len(table), freq="D").astype(str)
+    table.loc[::10, "alcohol"] = None
+    table["cultivar"] = pd.concat([data.target] * 4, ignore_index=True).map(
+        {0: "barolo", 1: "grignolino", 2: "barbera"}
+    )
+    return table

@@ -9,26 +9,12 @@ import time
 from pathlib import Path
 
 import mlflow
-import pandas as pd
 import pytest
-from sklearn.datasets import load_wine
 
+from fakes import wine_table
 from partwise.cli import main
 from partwise.comparison import Comparison
 from partwise.model_store import load_model
-
-
-def wine_table():
-    """178 wines with a column of text, one of dates and gaps; each four times, so that 8 partitions have rows."""
-    data = load_wine(as_frame=True)
-    table = pd.concat([data.data.iloc[:, :4]] * 4, ignore_index=True)
-    table["grower"] = [f"grower {number % 9}" for number in range(len(table))]
-    table["bottled"] = pd.date_range("2020-01-01", periods=len(table), freq="D").astype(str)
-    table.loc[::10, "alcohol"] = None
-    table["cultivar"] = pd.concat([data.target] * 4, ignore_index=True).map(
-        {0: "barolo", 1: "grignolino", 2: "barbera"}
-    )
-    return table
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes import wine_table
 from partwise.comparison import Comparison
 
 RAY = str(Path(sys.executable).parent / "ray")
@@ -56,8 +57,6 @@ def test_compare_joins_the_running_head(cluster):
     home, surroundings, token_expected = cluster
     (home / "mine").mkdir()
     (home / "mine" / "shipped_learner.py").write_text(MODULE)
-    from test_command_line import wine_table  # noqa: PLC0415 - tests are no package
-
     wine_table().to_csv(home / "wine.csv", index=False)
     command = [sys.executable, "-m", "partwise", "compare", "wine.csv", "--target", "cultivar", "--address", "auto"]
     command += ["--learner", "shipped_learner:Shipped", "--ship", "mine/shipped_learner.py", "--json"]

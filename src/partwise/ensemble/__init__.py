@@ -1,0 +1,6 @@
+"""The estimators: one model per partition, combined into one predictor."""
+
+from partwise.ensemble.classifier import PartitionedClassifier
+from partwise.ensemble.regressor import PartitionedRegressor
+
+__all__ = ["PartitionedClassifier", "PartitionedRegressor"]

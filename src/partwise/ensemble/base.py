@@ -1,0 +1,261 @@
+"""What both estimators share: settings, the steps of a fit, and outputs."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from partwise.combiners import make_combiner
+from partwise.cutting import cut, row_keys
+from partwise.encoders import make_encoder
+from partwise.errors import InputError, MemberFitError
+from partwise.executors import make_executor
+from partwise.fitting import FitJob, FittedContext, Part, fit_members
+from partwise.partitioners import make_partitioner
+from partwise.pool import MemberPool
+from partwise.prediction import predict_outputs, take_rows
+from partwise.progress import member_progress
+from partwise.protocols import Combiner, Encoder, Executor, Partitioner, Predictor
+from partwise.records import Evidence, Member
+from partwise.resources import Stopwatch, measure_usage
+from partwise.validation import check_estimator, read_features, read_weights
+
+__all__ = ["PartitionedEstimator", "check_models"]
+
+
+class PartitionedEstimator(BaseEstimator):
+    """What classification and regression share: settings, the steps of a fit, and outputs.
+
+    A subclass says what its task is, which learner it takes by default, and how it reads a target.
+    """
+
+    _task: str
+
+    def __init__(  # noqa: PLR0913 - scikit-learn: every setting is a constructor parameter
+        self,
+        estimator: Any,
+        *,
+        n_partitions: int,
+        partitioner: str | Partitioner,
+        combine: str | Combiner,
+        encoder: str | Encoder | None,
+        executor: str | Executor,
+        cpus_per_member: int,
+        out_of_partition: bool,
+        random_state: Any,
+        verbose: int,
+    ) -> None:
+        self.estimator = estimator
+        self.n_partitions = n_partitions
+        self.partitioner = partitioner
+        self.combine = combine
+        self.encoder = encoder
+        self.executor = executor
+        self.cpus_per_member = cpus_per_member
+        self.out_of_partition = out_of_partition
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _template(self) -> Any:
+        raise NotImplementedError
+
+    def _targets(self, y: Any) -> tuple[NDArray[Any] | None, NDArray[Any]]:
+        """Return the class labels (None in regression) and the class codes or values of the rows."""
+        raise NotImplementedError
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None, time: Any = None) -> Self:
+        """Fit one member per partition and combine them.
+
+        Parameters
+        ----------
+        X
+            Features, (rows, features): an array, a sparse matrix, or a DataFrame of pandas, polars or Arrow.
+        y
+            Target, (rows,). In regression (rows, targets) where the learner takes several.
+        sample_weight
+            Weight of each row, zero or more. A partition whose rows all have weight zero gives no member; it is
+            listed in ``failures_``.
+        groups
+            Group of each row, for ``partitioner="grouped"``.
+        time
+            Time of each row, for ``partitioner="ordered"``.
+
+        Returns
+        -------
+        The fitted estimator.
+
+        Raises
+        ------
+        InputError
+            If something that was given is wrong.
+        MemberFitError
+            If a member could not be fitted.
+        """
+        template = self._template()
+        check_estimator(template, self._task)
+        partitioner, combiner = make_partitioner(self.partitioner), make_combiner(self.combine, self._task)
+        self._check_numbers(combiner)
+        self._forget_evidence()
+        if y is None:
+            raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+        features = read_features(self, X, template, reset=True, encoded=self.encoder is not None)
+        labels, targets = self._targets(y)
+        check_consistent_length(features, targets)
+        weights = read_weights(sample_weight, features, template)
+        seed = _seed(self.random_state)
+
+        clock = Stopwatch()
+        with measure_usage() as self.fit_usage_:
+            with clock("encode"):
+                self.encoder_ = (
+                    None if self.encoder is None else clone(make_encoder(self.encoder)).fit(_frame(features))
+                )
+                matrix = features if self.encoder_ is None else self.encoder_.transform(_frame(features))
+            with clock("partition"):
+                keys = row_keys(len(targets), stratum=None if labels is None else targets, groups=groups, time=time)
+                self.partitions_ = cut(partitioner, keys, self.n_partitions, seed)
+            executor = make_executor(self.executor, self.cpus_per_member)
+            with clock("members"):
+                job = FitJob(template=template, seed=seed, cpus=self.cpus_per_member, labels=labels)
+                self._fit_members(job, matrix, targets, weights, executor)
+            with clock("combine"):
+                pool = MemberPool.of(tuple(self.members_), None if labels is None else len(labels))
+                context = FittedContext(pool, matrix, targets, self.partitions_, executor)
+                self.predictor_ = combiner.fit(context)
+        with clock("evidence"):
+            if self.out_of_partition:
+                self._keep_evidence(context.evidence(self.predictor_), targets)
+        self.timings_ = clock.seconds
+        return self
+
+    def _check_numbers(self, combiner: Combiner) -> None:
+        for name in ("n_partitions", "cpus_per_member"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+                raise InputError(f"{name}={value!r} is wrong. Valid: a whole number, 1 or more.")
+        if self.n_partitions < 2 and (self.out_of_partition or combiner.needs_evidence):
+            raise InputError(
+                f"n_partitions={self.n_partitions} leaves no member that has not seen a row, so there is no "
+                "out-of-partition evidence. Valid: 2 or more; or leave out_of_partition off and combine without scores."
+            )
+
+    def _forget_evidence(self) -> None:
+        """Remove what an earlier fit may have left: this one may not be asked for evidence."""
+        for name in [name for name in vars(self) if name.startswith("out_of_partition_")]:
+            delattr(self, name)
+
+    def _fit_members(
+        self, job: FitJob, X: Any, y: NDArray[Any], weights: NDArray[np.float64] | None, executor: Executor
+    ) -> None:
+        rows = self.partitions_.rows
+
+        def part(partition: int) -> Part:
+            chosen = rows[partition]
+            return Part(partition, take_rows(X, chosen), y[chosen], None if weights is None else weights[chosen])
+
+        with member_progress(self.partitions_.sizes, shown=self.verbose > 0) as observe:
+            self.members_, self.failures_ = fit_members(job, part, self.partitions_, executor, observe)
+        broken = [failure for failure in self.failures_ if failure.reason != "zero_weight"]
+        if broken:
+            raise MemberFitError(broken)
+
+    def _keep_evidence(self, evidence: Evidence, targets: NDArray[Any]) -> None:
+        self.out_of_partition_outputs_ = evidence.outputs
+        self.out_of_partition_predictions_ = self._decide(evidence.outputs)
+        self.out_of_partition_score_ = self._score(targets, evidence.outputs)
+        self.out_of_partition_member_scores_ = evidence.member_scores
+
+    def _decide(self, outputs: NDArray[np.float64]) -> NDArray[Any]:
+        raise NotImplementedError
+
+    def _score(self, targets: NDArray[Any], outputs: NDArray[np.float64]) -> float:
+        raise NotImplementedError
+
+    def predict_outputs(self, X: Any) -> NDArray[np.float64]:
+        """Return the combined outputs, (rows, outputs); what they mean says ``predictor_.kind``.
+
+        Long predictions run in parallel on the executor, in blocks of rows.
+        """
+        check_is_fitted(self, "predictor_")
+        features = read_features(self, X, self._template(), reset=False, encoded=self.encoder_ is not None)
+        matrix = features if self.encoder_ is None else self.encoder_.transform(_frame(features))
+        return predict_outputs(self.predictor_, matrix, make_executor(self.executor, self.cpus_per_member))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the predicted class labels or values of the rows."""
+        return self._decide(self.predict_outputs(X))
+
+    @classmethod
+    def _of_members(cls, members: list[Member], n_classes: int | None, combine: str | Combiner) -> Self:
+        model = cls(members[0].estimator, n_partitions=len(members), combine=combine)  # type: ignore[call-arg] # defaults of the subclass
+        combiner = make_combiner(combine, cls._task)
+        pool = MemberPool.of(tuple(members), n_classes)
+        model.members_, model.failures_, model.encoder_ = list(pool.members), [], None
+        model.predictor_ = combiner.fit(_NoRows(pool))
+        widths = {getattr(member.estimator, "n_features_in_", None) for member in members}
+        if len(widths) > 1:
+            raise InputError(f"The models were fitted on different numbers of features: {sorted(map(str, widths))}.")
+        if (width := widths.pop()) is not None:
+            model.n_features_in_ = width
+        names = getattr(members[0].estimator, "feature_names_in_", None)
+        if names is not None:
+            model.feature_names_in_ = names
+        return model
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        template = self._template()
+        if hasattr(template, "__sklearn_tags__"):
+            base = get_tags(template)
+            tags.input_tags = base.input_tags
+            tags.non_deterministic = base.non_deterministic
+            tags.target_tags.multi_output = self._task == "regression" and base.target_tags.multi_output
+            tags.target_tags.positive_only = base.target_tags.positive_only
+        return tags
+
+
+class _NoRows:
+    """The fit context of models that were fitted elsewhere: there are no training rows to ask."""
+
+    def __init__(self, pool: MemberPool) -> None:
+        self.pool = pool
+
+    def evidence(self, predictor: Predictor) -> Evidence:  # noqa: ARG002 - the protocol's signature
+        raise InputError(
+            "This combiner learns from out-of-partition predictions, and models that were fitted elsewhere bring no "
+            "training rows. Use 'soft', 'vote', 'mean', 'median', or 'weighted' with sizes."
+        )
+
+
+def check_models(models: Sequence[Any], sizes: Sequence[float] | None, attribute: str) -> None:
+    """Refuse models that are no fitted models of the task, and sizes that are not one for each.
+
+    Raises
+    ------
+    InputError
+        If there are no models, one lacks ``attribute``, or the number of sizes is another.
+    """
+    if len(models) == 0:
+        raise InputError("models is empty. Give at least one fitted model.")
+    lacking = [index for index, model in enumerate(models) if not hasattr(model, attribute)]
+    if lacking:
+        raise InputError(f"Models {lacking} have no `{attribute}`: they are not fitted, or of another task.")
+    if sizes is not None and len(sizes) != len(models):
+        raise InputError(f"sizes has {len(sizes)} values for {len(models)} models. Give one for each.")
+
+
+def _frame(X: Any) -> pd.DataFrame:
+    return X if isinstance(X, pd.DataFrame) else pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])
+
+
+def _seed(random_state: Any) -> int:
+    """Return the seed itself where it is a number, else one drawn as scikit-learn draws."""
+    if isinstance(random_state, (int, np.integer)):
+        check_random_state(random_state)
+        return int(random_state)
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))

@@ -1,0 +1,183 @@
+"""The classifier."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import accuracy_score
+from sklearn.utils.metaestimators import available_if
+
+from partwise.combiners import COMBINERS
+from partwise.digests import content_digest
+from partwise.ensemble.base import PartitionedEstimator, check_models
+from partwise.errors import InputError
+from partwise.protocols import Combiner, Encoder, Executor, Partitioner
+from partwise.records import Member
+from partwise.validation import class_target
+
+__all__ = ["PartitionedClassifier"]
+
+
+class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
+    """Classify with one model per partition of the rows, fitted in parallel and combined.
+
+    Parameters
+    ----------
+    estimator
+        Any scikit-learn-compatible classifier or Pipeline; None takes ``HistGradientBoostingClassifier()``. Open
+        ``random_state`` parameters are seeded, ``n_jobs`` is set to ``cpus_per_member``, ``class_weight``
+        dictionaries keep their meaning. Its classes are renumbered, so that a fitted member knows numbers, not
+        labels.
+    n_partitions
+        How many partitions the rows are cut into; each is one task.
+    partitioner
+        ``stratified``, ``shuffled``, ``grouped``, ``ordered``, or a settings object.
+    combine
+        ``soft`` (mean of probabilities; of decision values where a member has none, of votes where it has neither),
+        ``vote``, ``weighted``, or a settings object such as ``Weighted(by="score")``.
+    encoder
+        None hands the columns to the learner as they are. ``table``, or an encoder object, turns raw columns
+        (text, dates, missing values) into numbers; fitted once, shared by all members.
+    executor
+        ``ray`` (the Ray that is initialised, else one that is started on this machine and lives until the process
+        ends) or ``inline`` (this process, one member after another: stops in a debugger).
+    cpus_per_member
+        CPUs that a member's fit reserves, and the number of its threads.
+    out_of_partition
+        Whether ``fit`` also predicts every training row by the members that never saw it.
+    random_state
+        Seed of the cut and of the members: the same table and seed give the same members on any executor.
+    verbose
+        1 shows progress on stderr.
+
+    Attributes
+    ----------
+    members_
+        One ``Member`` for each partition, in order, with ``fit_seconds``, ``n_rows``, ``content_digest``.
+    failures_
+        One ``MemberFailure`` for each partition without a member.
+    predictor_
+        The members and what the combiner learned; needs no executor.
+    classes_
+        The class labels, (classes,).
+    partitions_
+        The positions of each partition's rows, and its class counts.
+    timings_
+        Seconds of ``encode``, ``partition``, ``members``, ``combine`` and ``evidence``.
+    fit_usage_
+        What this process used for the first four: seconds, CPU seconds, and private memory at its peak.
+    out_of_partition_predictions_, out_of_partition_outputs_
+        Labels and outputs for the training rows, each from the k-1 members that did not see it. With
+        ``partitioner="ordered"`` most of those members saw later rows: that evidence looks into the future.
+    out_of_partition_score_
+        The accuracy of those predictions: of an ensemble of k-1 members.
+    out_of_partition_member_scores_
+        Accuracy of each member on the rows outside its partition.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.svm import SVC
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = PartitionedClassifier(SVC(), n_partitions=3, executor="inline", random_state=0).fit(X, y)
+    >>> [member.n_rows for member in model.members_]
+    [50, 50, 50]
+    """
+
+    _task = "classification"
+
+    def __init__(  # noqa: PLR0913 - scikit-learn: every setting is a constructor parameter
+        self,
+        estimator: Any = None,
+        *,
+        n_partitions: int = 8,
+        partitioner: str | Partitioner = "stratified",
+        combine: str | Combiner = "soft",
+        encoder: str | Encoder | None = None,
+        executor: str | Executor = "ray",
+        cpus_per_member: int = 1,
+        out_of_partition: bool = False,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            estimator,
+            n_partitions=n_partitions,
+            partitioner=partitioner,
+            combine=combine,
+            encoder=encoder,
+            executor=executor,
+            cpus_per_member=cpus_per_member,
+            out_of_partition=out_of_partition,
+            random_state=random_state,
+            verbose=verbose,
+        )
+
+    def _template(self) -> Any:
+        return HistGradientBoostingClassifier() if self.estimator is None else self.estimator
+
+    def _targets(self, y: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        self.classes_, codes = class_target(y)
+        return self.classes_, codes
+
+    def _decide(self, outputs: NDArray[np.float64]) -> NDArray[Any]:
+        return self.classes_[outputs.argmax(axis=1)]
+
+    def _score(self, targets: NDArray[Any], outputs: NDArray[np.float64]) -> float:
+        return float(accuracy_score(targets, outputs.argmax(axis=1)))
+
+    def _has_probabilities(self) -> bool:
+        if hasattr(self, "predictor_"):
+            return bool(self.predictor_.kind == "probability")
+        combiner = COMBINERS[self.combine]() if self.combine in COMBINERS else self.combine
+        return getattr(combiner, "keeps_probabilities", True) and hasattr(self._template(), "predict_proba")
+
+    @available_if(_has_probabilities)
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return class probabilities, (rows, classes); only where every member has them and they are averaged."""
+        return self.predict_outputs(X)
+
+    @available_if(lambda self: not self._has_probabilities())
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Return decision values or shares of votes: (rows,) for two classes, else (rows, classes)."""
+        outputs = self.predict_outputs(X)
+        return outputs[:, 1] - outputs[:, 0] if outputs.shape[1] == 2 else outputs
+
+    @classmethod
+    def from_members(
+        cls, models: Sequence[Any], *, combine: str | Combiner = "soft", sizes: Sequence[float] | None = None
+    ) -> Self:
+        """Combine classifiers that were fitted elsewhere, each with its own ``classes_``.
+
+        Parameters
+        ----------
+        models
+            Fitted classifiers. They may know different classes; the union counts.
+        combine
+            As in the constructor. What needs training rows (``Weighted(by="score")``) is refused.
+        sizes
+            Training rows of each model, for ``combine="weighted"``.
+        """
+        check_models(models, sizes, "classes_")
+        kinds = {np.asarray(model.classes_).dtype.kind in "biuf" for model in models}
+        if len(kinds) > 1:
+            raise InputError(
+                "Some models know labels that are numbers, some that are texts. Fit them on one kind of label."
+            )
+        classes = np.unique(np.concatenate([np.asarray(model.classes_) for model in models]))
+        members = [
+            Member(
+                partition=index,
+                estimator=model,
+                classes=np.searchsorted(classes, model.classes_),
+                content_digest=content_digest(model),
+                weight=1.0 if sizes is None else float(sizes[index]),
+            )
+            for index, model in enumerate(models)
+        ]
+        ensemble = cls._of_members(members, len(classes), combine)
+        ensemble.classes_ = classes
+        return ensemble

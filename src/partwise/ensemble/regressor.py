@@ -1,0 +1,109 @@
+"""The regressor."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import RegressorMixin
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.metrics import r2_score
+
+from partwise.digests import content_digest
+from partwise.ensemble.base import PartitionedEstimator, check_models
+from partwise.protocols import Combiner, Encoder, Executor, Partitioner
+from partwise.records import Member
+from partwise.validation import value_target
+
+__all__ = ["PartitionedRegressor"]
+
+
+class PartitionedRegressor(RegressorMixin, PartitionedEstimator):
+    """Predict numbers with one model per partition of the rows, fitted in parallel and combined.
+
+    Parameters
+    ----------
+    estimator
+        Any scikit-learn-compatible regressor or Pipeline; None takes ``HistGradientBoostingRegressor()``.
+    n_partitions, encoder, executor, cpus_per_member, out_of_partition, random_state, verbose
+        As in :class:`PartitionedClassifier`.
+    partitioner
+        ``shuffled``, ``grouped``, ``ordered``, or a settings object.
+    combine
+        ``mean``, ``median``, ``weighted``, or a settings object such as ``Weighted(by="score")``.
+
+    Attributes
+    ----------
+    members_, failures_, predictor_, partitions_, timings_, fit_usage_
+        As in :class:`PartitionedClassifier`.
+    out_of_partition_predictions_, out_of_partition_score_, out_of_partition_member_scores_
+        As in :class:`PartitionedClassifier`; scores are R².
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.linear_model import Ridge
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = PartitionedRegressor(Ridge(), n_partitions=2, executor="inline", random_state=0).fit(X, y)
+    >>> model.predict(X[:5]).shape
+    (5,)
+    """
+
+    _task = "regression"
+
+    def __init__(  # noqa: PLR0913 - scikit-learn: every setting is a constructor parameter
+        self,
+        estimator: Any = None,
+        *,
+        n_partitions: int = 8,
+        partitioner: str | Partitioner = "shuffled",
+        combine: str | Combiner = "mean",
+        encoder: str | Encoder | None = None,
+        executor: str | Executor = "ray",
+        cpus_per_member: int = 1,
+        out_of_partition: bool = False,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            estimator,
+            n_partitions=n_partitions,
+            partitioner=partitioner,
+            combine=combine,
+            encoder=encoder,
+            executor=executor,
+            cpus_per_member=cpus_per_member,
+            out_of_partition=out_of_partition,
+            random_state=random_state,
+            verbose=verbose,
+        )
+
+    def _template(self) -> Any:
+        return HistGradientBoostingRegressor() if self.estimator is None else self.estimator
+
+    def _targets(self, y: Any) -> tuple[None, NDArray[np.float64]]:
+        return None, value_target(y, self._template())
+
+    def _decide(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+    def _score(self, targets: NDArray[Any], outputs: NDArray[np.float64]) -> float:
+        return float(r2_score(targets, self._decide(outputs)))
+
+    @classmethod
+    def from_members(
+        cls, models: Sequence[Any], *, combine: str | Combiner = "mean", sizes: Sequence[float] | None = None
+    ) -> Self:
+        """Combine regressors that were fitted elsewhere; see :meth:`PartitionedClassifier.from_members`."""
+        check_models(models, sizes, "predict")
+        members = [
+            Member(
+                partition=index,
+                estimator=model,
+                classes=None,
+                content_digest=content_digest(model),
+                weight=1.0 if sizes is None else float(sizes[index]),
+            )
+            for index, model in enumerate(models)
+        ]
+        return cls._of_members(members, None, combine)

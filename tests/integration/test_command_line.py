@@ -153,7 +153,6 @@ WRONG = {
     "words as times": (["wine.csv", "--target", "cultivar", "--time", "grower"], "neither numbers nor dates"),
     "groups": (["wine.csv", "--target", "cultivar", "--group", "grower", "--partitions", "9"], "groups"),
     "cpus": (["wine.csv", "--target", "cultivar", "--cpus-per-member", "4096"], "4096"),
-    "address": (["wine.csv", "--target", "cultivar", "--address", "127.0.0.1:1"], "ray start --head"),
 }
 
 
@@ -193,6 +192,16 @@ def test_wrong_input_exits_with_2_and_says_what_would_be_right(case, tables, mon
     said = capsys.readouterr().err
     assert expected in said
     assert "Traceback" not in said
+
+
+def test_unreachable_address_exits_with_2_before_anything_is_fitted(tables):
+    """A cluster that does not answer is wrong input, found before the single model is paid for."""
+    command = [sys.executable, "-m", "partwise", "compare", "wine.csv", "--target", "cultivar"]
+    command += ["--address", "127.0.0.1:1", "--tracking-uri", "off"]
+    said = subprocess.run(command, cwd=tables, capture_output=True, text=True, timeout=60, check=False)
+    assert said.returncode == 2
+    assert "ray start --head" in said.stderr
+    assert "Fitting" not in said.stderr
 
 
 def test_all_mistakes_come_at_once(tables, monkeypatch, capsys):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def _data(n_classes=2, members=2, workers=2, n_rows=200):
         class_names=tuple(f"class {code}" for code in range(n_classes or 0)),
         intervals=score_intervals(reported_metrics(n_classes), truth, {"single": single, "ensemble": ensemble}),
         members=_members(members, workers),
-        growth=curve_as_members_are_added(metric, truth, each, kind),
+        growth=curve_as_members_are_added(metric, truth, each, kind, single=single),
     )
 
 
@@ -134,9 +135,7 @@ def test_titles_state_the_finding():
     """The plot of growth says how good the ensemble is, and from which member on it is as good as one model."""
     data = _data(members=3)
     for value, words in ((0.0, "first as good as one model (0.000) after 1"), (2.0, "never as good as one model (2")):
-        interval = data.intervals["accuracy"]["single"]
-        single = type(interval)(estimate=value, low=None, high=None, level=0.95)
-        figure = plots._growth(_changed(data, intervals={"accuracy": {"single": single}}))
+        figure = plots._growth(_changed(data, growth=replace(data.growth, single=value)))
         title = figure.axes[0].get_title(loc="left")
         assert title.startswith("Accuracy after 3 members is 0.")
         assert words in title.replace("\n", " ")
@@ -145,8 +144,8 @@ def test_titles_state_the_finding():
 def test_growth_of_a_loss_is_good_when_it_is_low():
     """Where lower is better, being below one model is as good."""
     data = _data(None)
-    low = type(data.intervals["rmse"]["single"])(estimate=99.0, low=None, high=None, level=0.95)
-    changed = _changed(data, metric="rmse", greater_is_better=False, intervals={"rmse": {"single": low}})
+    worse = replace(data.growth, single=99.0)
+    changed = _changed(data, metric="rmse", greater_is_better=False, growth=worse)
     assert "after 1" in plots._growth(changed).axes[0].get_title(loc="left")
 
 

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -125,8 +126,7 @@ def cut(partitioner: Partitioner, keys: RowKeys, n_partitions: int, seed: int) -
         if value(keys) is None:
             raise InputError(f"partitioner={partitioner.name!r} needs {what}.")
     assignment = partitioner.fit(table_statistics(keys), keys, n_partitions, seed)
-    parts = assignment.parts(keys)
-    rows = tuple(np.flatnonzero((parts == partition).any(axis=1)) for partition in range(n_partitions))
+    rows = _rows_of(assignment.parts(keys), n_partitions)
     empty = [partition for partition, members in enumerate(rows) if len(members) == 0]
     if empty:
         raise InputError(
@@ -138,3 +138,10 @@ def cut(partitioner: Partitioner, keys: RowKeys, n_partitions: int, seed: int) -
         n_classes = int(keys.stratum.max()) + 1
         counts = np.stack([np.bincount(keys.stratum[members], minlength=n_classes) for members in rows])
     return Partitions(method=partitioner.name, rows=rows, class_counts=counts)
+
+
+def _rows_of(parts: NDArray[np.int64], n_partitions: int) -> tuple[NDArray[np.int64], ...]:
+    """Return the sorted rows of each partition; ``parts`` has shape (rows, r), -1 for none."""
+    order = np.argsort(parts, axis=None, kind="stable")
+    ends = np.searchsorted(parts.ravel()[order], np.arange(-1, n_partitions), side="right")
+    return tuple(order[start:end] // parts.shape[1] for start, end in pairwise(ends))

@@ -4,6 +4,7 @@ Nothing is shuffled in memory, so the place of a row depends on the seed, on n a
 a block that streams past gets the same answer as the whole table.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 __all__ = ["KeyedPermutation", "mix"]
 
 _ROUNDS = 6
+_HALF = np.uint64(32)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
@@ -29,8 +31,9 @@ def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 class KeyedPermutation:
     """A bijection of 0..size-1 onto itself that is chosen by ``key``.
 
-    A balanced Feistel network (Luby and Rackoff, SIAM J. Comput. 1988) over the next even power of two, and
-    cycle walking back into the range (Black and Rogaway, CT-RSA 2002, section 3).
+    A Feistel network (Luby and Rackoff, SIAM J. Comput. 1988) over pairs of digits to the base of the root of size,
+    rounded up, and cycle walking back into the range (Black and Rogaway, CT-RSA 2002): at most about two positions
+    in the root of size walk.
     """
 
     size: int
@@ -55,9 +58,10 @@ class KeyedPermutation:
         return images.astype(np.int64)
 
     def _feistel(self, values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        half = np.uint64(max(1, (max(self.size - 1, 1).bit_length() + 1) // 2))
-        mask = (np.uint64(1) << half) - np.uint64(1)
-        left, right = values >> half, values & mask
+        base = np.uint64(math.isqrt(max(self.size, 1) - 1) + 1)
+        left, right = np.divmod(values, base)
         for round_key in np.random.SeedSequence(self.key).generate_state(_ROUNDS, dtype=np.uint64):
-            left, right = right, left ^ (mix(right ^ round_key) & mask)
-        return (left << half) | right
+            # The high half of the word, scaled to 0..base-1: a remainder would take longer.
+            left, right = right, left + (((mix(right ^ round_key) >> _HALF) * base) >> _HALF)
+            right -= base * (right >= base)
+        return left * base + right

@@ -1,6 +1,7 @@
 """Tasks on a Ray cluster: bounded in flight, batched when tiny, retried by the driver."""
 
 import multiprocessing
+import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -112,7 +113,8 @@ def _warm_one(shared: tuple[Callable[[Any], Any], Any], _payload: None) -> None:
     sleep(0.25)  # long enough that the next of these tasks needs a worker of its own
 
 
-_SHARED: dict[str, tuple[Any, ThreadpoolController]] = {}
+_SHARED: dict[str, Any] = {}
+_CONTROLLER: dict[int, ThreadpoolController] = {}
 
 
 def _run_batch(
@@ -124,17 +126,25 @@ def _run_batch(
     if key not in _SHARED:
         # One entry: the worker keeps the members between the blocks that it predicts, and no more than those.
         _SHARED.clear()
-        # The controller lists the libraries that are loaded, which takes 7 ms: after the models, and once.
-        _SHARED[key] = (ray.get(reference), ThreadpoolController())
-    shared, controller = _SHARED[key]
+        _SHARED[key] = ray.get(reference)
+    shared = _SHARED[key]
     node = ray.get_runtime_context().get_node_id()
-    with controller.limit(limits=cpus):
+    with _thread_controller().limit(limits=cpus):
         outcomes = [attempt(work, shared, task, node) for task in tasks]
     return [_portable(outcome) for outcome in outcomes]
 
 
 # Made once: each remote function is sent to the cluster, and unpickled by every worker, when it is first called.
 _REMOTE_BATCH = ray.remote(max_retries=0)(_run_batch)
+
+
+def _thread_controller() -> ThreadpoolController:
+    """Return the control of the loaded libraries' threads; listing them takes 7 ms, so only after imports."""
+    imported = len(sys.modules)
+    if imported not in _CONTROLLER:
+        _CONTROLLER.clear()
+        _CONTROLLER[imported] = ThreadpoolController()
+    return _CONTROLLER[imported]
 
 
 def _portable(outcome: TaskOutcome) -> TaskOutcome:

@@ -13,6 +13,8 @@ from partwise.records import FailureReason, Task, TaskFailure, TaskOutcome
 
 __all__ = ["attempt", "failure_of", "run_in_process"]
 
+_ID_DIGITS = 8
+
 
 def failure_of(error: BaseException, reason: FailureReason = "error") -> TaskFailure:
     """Return the record of an exception, as text and as itself."""
@@ -25,8 +27,13 @@ def failure_of(error: BaseException, reason: FailureReason = "error") -> TaskFai
     )
 
 
-def attempt(work: Callable[[Any, Any], Any], shared: Any, task: Task, node: str) -> TaskOutcome:
-    """Call ``work(shared, task.payload)``; an error becomes part of the outcome."""
+def attempt(work: Callable[[Any, Any], Any], shared: Any, task: Task, node_id: str = "") -> TaskOutcome:
+    """Call ``work(shared, task.payload)``; an error becomes part of the outcome.
+
+    The outcome's node is the host's name, with the start of the id that a cluster gave the node: one host may have
+    several.
+    """
+    host = socket.gethostname()
     started = time.time()
     value, failure = None, None
     try:
@@ -40,7 +47,7 @@ def attempt(work: Callable[[Any, Any], Any], shared: Any, task: Task, node: str)
         failure=failure,
         started=started,
         finished=time.time(),
-        node=node,
+        node=f"{host}/{node_id[:_ID_DIGITS]}" if node_id else host,
         process=os.getpid(),
     )
 
@@ -51,5 +58,5 @@ def run_in_process(
     """Attempt each task in this process, in order, on so many threads."""
     for task in tasks:
         with threadpool_limits(cpus):
-            outcome = attempt(work, shared, task, socket.gethostname())
+            outcome = attempt(work, shared, task)
         yield outcome

@@ -42,7 +42,10 @@ def compare(  # noqa: PLR0913, PLR0917 - the options are the interface
         str | None, typer.Option(help="stratified (default for classes), shuffled, grouped or ordered.")
     ] = None,
     combine: Annotated[
-        str | None, typer.Option(help="soft (default for classes), vote, weighted; mean (default), median.")
+        str | None,
+        typer.Option(
+            help="soft (default for classes), vote; mean (default), median; weighted (by size), weighted:score."
+        ),
     ] = None,
     task: Annotated[str, typer.Option(help="auto, classification or regression.")] = "auto",
     metric: Annotated[str | None, typer.Option(help="A scikit-learn scorer name; accuracy or r2 if absent.")] = None,

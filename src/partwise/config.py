@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from partwise.combiners import COMBINERS
-from partwise.errors import ConfigurationError
+from partwise.combiners import make_combiner
+from partwise.errors import ConfigurationError, InputError
 from partwise.partitioners import PARTITIONERS
 
 __all__ = ["CompareConfig", "TaskName"]
@@ -72,8 +72,12 @@ def _disagreements(settings: Mapping[str, Any]) -> list[str]:
     mistakes = []
     if partitioner is not None and partitioner not in PARTITIONERS:
         mistakes.append(f"--partitioner {partitioner!r} is unknown. Valid: {', '.join(PARTITIONERS)}.")
-    if combine is not None and combine not in COMBINERS:
-        mistakes.append(f"--combine {combine!r} is unknown. Valid: {', '.join(COMBINERS)}.")
+    needs_evidence = False
+    if combine is not None:
+        try:
+            needs_evidence = make_combiner(combine).needs_evidence
+        except InputError as error:
+            mistakes.append(str(error))
     if settings.get("test") is not None and settings.get("split_column") is not None:
         mistakes.append("--test and --split-column each say which rows are the test. Give one of them.")
     if partitioner == "grouped" and settings.get("group") is None:
@@ -81,6 +85,11 @@ def _disagreements(settings: Mapping[str, Any]) -> list[str]:
     if settings.get("partitions") == 1 and settings.get("evidence", True):
         mistakes.append(
             "--partitions 1 leaves no member that has not seen a row. Ask for 2 or more, or add --no-evidence."
+        )
+    if settings.get("partitions") == 1 and needs_evidence:
+        mistakes.append(
+            f"--combine {combine!r} weighs members by rows that they have not seen, and --partitions 1 leaves none. "
+            "Ask for 2 or more, or combine without scores."
         )
     return mistakes
 

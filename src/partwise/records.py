@@ -138,6 +138,7 @@ class Member:
     ``classes`` are the codes, in the pool's label space, of the columns of the estimator's outputs; None in
     regression. ``fit_seconds`` is wall time, ``cpu_seconds`` processor time, ``started`` seconds since the epoch.
     ``peak_memory_bytes`` is the private memory that the worker process held at its peak during the fit.
+    ``node`` is the name of the host, on a cluster followed by the first digits of the node's id.
     ``content_digest`` depends on what was learned alone. Models that were fitted elsewhere have no measurements.
     """
 

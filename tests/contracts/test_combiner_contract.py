@@ -212,6 +212,28 @@ def test_a_wrong_weighting_is_refused():
         Weighted(by="accuracy")
 
 
+@pytest.mark.parametrize(("name", "by"), [("weighted", "size"), ("weighted:size", "size"), ("weighted:score", "score")])
+@pytest.mark.parametrize("task", ["classification", "regression", None])
+def test_a_name_may_carry_the_argument(name, by, task):
+    """What follows the colon is the argument of the settings, for either task and where the task is not known yet."""
+    assert make_combiner(name, task) == Weighted(by=by)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("weighted:accuracy", r"'weighted:accuracy'(.|\n)*Valid: 'size', 'score'"),
+        ("weighted:", r"'weighted:'(.|\n)*Valid: 'size', 'score'"),
+        ("soft:size", r"'soft:size'(.|\n)*takes no argument(.|\n)*Valid: soft"),
+        ("wieghted:score", r"'wieghted:score'(.|\n)*Valid: mean, median, soft, vote, weighted(.|\n)*'weighted'"),
+    ],
+)
+def test_a_wrong_argument_is_refused(name, message):
+    """The error has what was given and what is valid."""
+    with pytest.raises(InputError, match=message):
+        make_combiner(name)
+
+
 @pytest.mark.parametrize(("name", "task"), [("mean", "classification"), ("soft", "regression"), ("vote", "regression")])
 def test_a_combiner_of_the_other_task_is_refused(name, task):
     """The error names the combiner, the task, and the combiners for that task."""

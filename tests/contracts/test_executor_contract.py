@@ -135,14 +135,22 @@ def test_a_task_has_as_many_threads_as_cpus(make, cpus):
 
 @every_executor
 def test_an_outcome_says_where_and_when(make):
-    """An outcome has its node, its process, and times within those of the run."""
+    """An outcome has its process, and times within those of the run."""
     before = time.time()
     outcome = _outcomes(make(), nap, None, [0.05])[0]
     assert before - 1 <= outcome.started < outcome.finished <= time.time() + 1
     assert outcome.finished - outcome.started >= 0.05
-    assert outcome.node
     assert outcome.process > 0
     assert outcome.attempts == 1
+
+
+@every_executor
+def test_a_node_is_called_by_its_hosts_name(make):
+    """Users see the name of the host, on Ray with the start of the node's id: nodes of one host are told apart."""
+    node = _outcomes(make(), nap, None, [0.0])[0].node
+    host, _, digits = node.partition("/")
+    assert host == socket.gethostname()
+    assert digits == ("" if make is InlineExecutor else ray.get_runtime_context().get_node_id()[:8])
 
 
 @every_executor
@@ -254,8 +262,10 @@ def test_an_abandoned_run_leaves_no_work_behind():
     run = executor.run(nap, None, (Task(i, 0.0 if i == 0 else 300.0) for i in range(20)))
     next(run)
     run.close()
-    with _within(20):
-        _outcomes(executor, scale, 1, range(2 * executor.slots))
+    started = time.monotonic()
+    outcomes = _outcomes(executor, scale, 1, range(2 * executor.slots))
+    assert [outcomes[index].value for index in sorted(outcomes)] == list(range(2 * executor.slots))
+    assert time.monotonic() - started < 20
 
 
 @pytest.mark.parametrize(
@@ -349,6 +359,19 @@ def test_an_unreachable_address_is_an_error_within_30_seconds(kind):
     assert float(seconds) < 30
     assert address in message
     assert "leave it out to start Ray on this machine" in message or "check that it is the head's port" in message
+
+
+@pytest.mark.parametrize(
+    ("kind", "next_step"),
+    [("closed", "ray start --head --ray-client-server-port=1"), ("open", "pip install 'ray[client]'")],
+)
+def test_rays_client_has_next_steps_of_its_own(kind, next_step):
+    """A closed port names the option that opens it; without Ray's client here, the package is named."""
+    with _deaf_server() as deaf:
+        address = "ray://127.0.0.1:1" if kind == "closed" else f"ray://{deaf}"
+        command = [sys.executable, "-c", _JOIN, address]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert next_step in result.stdout, result.stderr
 
 
 def test_what_shall_be_shipped_must_exist(tmp_path):

@@ -7,7 +7,7 @@ import sys
 import pandas as pd
 import pyarrow as pa
 import pytest
-from pyarrow import csv
+from pyarrow import csv, parquet
 
 from partwise.errors import InputError
 from partwise.sources import FileSource, FlightsSource, open_source, read_table
@@ -84,9 +84,10 @@ def test_columns_selects(case):
 
 
 def test_unknown_column_is_refused(case):
-    """A column that the source lacks is refused, never left out in silence."""
-    with pytest.raises((InputError, KeyError), match="nonesuch"):
-        list(case[0].scan(["nonesuch"]))
+    """A column that the source lacks is refused, never left out in silence: the error lists those that it has."""
+    source, columns = case
+    with pytest.raises(InputError, match=rf"Unknown column 'nonesuch'\. Valid: (.|\n)*\b{columns[0]}\b"):
+        list(source.scan([*columns, "nonesuch"]))
 
 
 def test_scan_starts_anew(case):
@@ -164,6 +165,13 @@ def test_truncated_file_is_refused_by_name(name, folder, tmp_path):
         read_table(open_source(str(tmp_path / name)))
 
 
+def test_csv_in_another_encoding_is_refused_by_name(tmp_path):
+    """A header that is not UTF-8 is an InputError that names the file."""
+    (tmp_path / "latin.csv").write_bytes("größe,b\n1,2\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"latin\.csv' cannot be read(.|\n)*utf-8"):
+        read_table(open_source(str(tmp_path / "latin.csv")))
+
+
 def test_csv_with_rows_of_different_lengths_is_refused(tmp_path):
     """A CSV whose rows have different numbers of fields is an InputError that names the file."""
     (tmp_path / "ragged.csv").write_text("a,b\n1,2\n3,4,5\n6\n")
@@ -179,20 +187,22 @@ def test_csv_whose_type_changes_late_is_refused_by_name(tmp_path):
         read_table(open_source(str(tmp_path / "mixed.csv")))
 
 
-def test_duplicate_columns_of_a_csv_are_refused(tmp_path):
-    """Two columns of one name are refused by that name."""
-    (tmp_path / "twice.csv").write_text("alpha,beta,alpha\n1,2,3\n")
-    with pytest.raises(InputError, match="alpha"):
-        read_table(open_source(str(tmp_path / "twice.csv")))
-
-
-def test_duplicate_columns_of_a_feather_file_are_refused(tmp_path):
-    """What the format allows is refused all the same: two columns of one name."""
-    table = pa.table([pa.array([1]), pa.array([2])], names=["alpha", "alpha"])
-    with pa.OSFile(str(tmp_path / "twice.arrow"), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+def write_arrow(table, path):
+    """Write a Feather file; the usual way refuses columns of one name."""
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table)
-    with pytest.raises(InputError, match="duplicate"):
-        read_table(open_source(str(tmp_path / "twice.arrow")))
+
+
+TWICE = {"twice.parquet": parquet.write_table, "twice.arrow": write_arrow, "twice.csv": csv.write_csv}
+
+
+@pytest.mark.parametrize("columns", [None, ["beta"], ["alpha"]])
+@pytest.mark.parametrize("name", TWICE)
+def test_duplicate_columns_are_refused(name, columns, tmp_path):
+    """Two columns of one name are refused by that name, in one sentence for all formats, whatever is asked for."""
+    TWICE[name](pa.table([pa.array([1])] * 3, names=["alpha", "beta", "alpha"]), tmp_path / name)
+    with pytest.raises(InputError, match=rf"{name}' has duplicate columns: alpha\. Rename them\.$"):
+        read_table(open_source(str(tmp_path / name)), columns)
 
 
 def test_table_without_rows_is_refused(tmp_path):

@@ -3,6 +3,7 @@
 import inspect
 
 import pytest
+from mlflow import MlflowClient
 
 from partwise.protocols import Tracker
 from partwise.trackers import NullTracker, make_tracker
@@ -31,12 +32,27 @@ def tracker(request, store) -> Tracker:
     return request.param(store)
 
 
+def _kept(tracker):
+    """Return the status of the run and how many members it has, as the tracker's store tells; None without a run."""
+    if tracker.run_id is None:
+        return None
+    client = MlflowClient(tracking_uri=tracker.uri)
+    run = client.get_run(tracker.run_id)
+    members = client.search_runs([run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{tracker.run_id}'")
+    return run.info.status, len(members)
+
+
+def _where_tracked(tracker, kept):
+    return None if tracker.uri is None else kept
+
+
 def test_a_run_from_open_to_close(tracker, tmp_path):
     """Events are taken one by one or together, in order, and the run ends."""
     tracker.open(tmp_path)
     tracker.write([STARTED])
     tracker.write([MEMBER, MEMBER | {"partition": 1}])
     tracker.close("finished")
+    assert _kept(tracker) == _where_tracked(tracker, ("FINISHED", 2))
 
 
 def test_unknown_events_are_passed_over(tracker, tmp_path):
@@ -44,6 +60,7 @@ def test_unknown_events_are_passed_over(tracker, tmp_path):
     tracker.open(tmp_path)
     tracker.write([STARTED, {"event": "invented_later", "time": 2.0, "value": object()}])
     tracker.close("failed")
+    assert _kept(tracker) == _where_tracked(tracker, ("FAILED", 0))
 
 
 def test_nothing_to_write_and_nothing_begun(tracker, tmp_path):
@@ -51,6 +68,7 @@ def test_nothing_to_write_and_nothing_begun(tracker, tmp_path):
     tracker.open(tmp_path)
     tracker.write([])
     tracker.close("interrupted")
+    assert _kept(tracker) is None
 
 
 def test_trackers_say_where_to_look(tracker):

@@ -24,6 +24,7 @@ def finished(tmp_path_factory):
     wine_table().to_csv(folder / "wine.csv", index=False)
     command = [sys.executable, "-m", "partwise", "compare", "wine.csv", "--target", "cultivar"]
     command += ["--learner", "random_forest", "--param", "n_estimators=10", "--output", "run", "--json"]
+    command += ["--combine", "weighted:score"]
     said = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
     assert said.returncode == 0, said.stderr
     return folder, said
@@ -51,6 +52,13 @@ def test_comparison_times_every_step(finished):
     ensemble = Comparison.from_json(finished[1].stdout).ensemble
     parts = ensemble.encode_seconds + ensemble.partition_seconds + ensemble.members_seconds + ensemble.combine_seconds
     assert ensemble.fit_seconds == pytest.approx(parts)
+
+
+def test_records_name_the_combiner_as_it_was_asked_for(finished, tracked):
+    """The comparison, the settings of the run and the parameters in MLflow have the name with its argument."""
+    settings = json.loads((finished[0] / "run" / "run.json").read_text())["settings"]
+    said = (Comparison.from_json(finished[1].stdout).combine, settings["combine"], tracked[1].data.params["combine"])
+    assert said == ("weighted:score",) * 3
 
 
 def test_run_directory_holds_the_records(finished):
@@ -88,6 +96,12 @@ def test_parent_run_has_the_scores_of_both_models(tracked, finished):
 def test_children_have_the_out_of_partition_score(tracked):
     """Each child run holds its member's own score on rows it never saw."""
     assert all(0 <= child.data.metrics["out_of_partition_score"] <= 1 for child in tracked[2])
+
+
+def test_children_name_the_host_that_the_comparison_names(tracked, finished):
+    """A child run's node is the host of which the comparison says that the members were fitted there."""
+    hosts = {child.data.params["node"].partition("/")[0] for child in tracked[2]}
+    assert hosts == {Comparison.from_json(finished[1].stdout).ensemble.where.split(" on ")[1].partition(",")[0]}
 
 
 def test_plots_are_artifacts(tracked):
@@ -142,6 +156,14 @@ WRONG = {
     "duplicate columns": (["twice.csv", "--target", "cultivar"], "alcohol"),
     "negative weights": (["weights.csv", "--target", "cultivar", "--weight", "weight"], "negative"),
     "combiner": (["wine.csv", "--target", "cultivar", "--combine", "median"], "soft"),
+    "argument of a combiner": (
+        ["wine.csv", "--target", "cultivar", "--combine", "weighted:accuracy"],
+        "Valid: 'size', 'score'",
+    ),
+    "scores of one partition": (
+        ["wine.csv", "--target", "cultivar", "--partitions", "1", "--combine", "weighted:score", "--no-evidence"],
+        "--combine 'weighted:score' weighs members by rows that they have not seen",
+    ),
     "partitioner": (["wine.csv", "--target", "cultivar", "--partitioner", "random"], "stratified"),
     "no target": (["wine.csv"], "--target"),
     "one partition with evidence": (["wine.csv", "--target", "cultivar", "--partitions", "1"], "--no-evidence"),

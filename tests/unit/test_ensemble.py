@@ -437,6 +437,39 @@ def test_every_combiner_is_offered_where_it_fits():
             make(combine="?").fit(X, CODES)
 
 
+def test_columns_may_be_labelled_by_numbers():
+    """An encoder matches columns whose labels are numbers by their labels, in whatever order they come."""
+    table = pd.DataFrame(X, columns=range(X.shape[1]))
+    model = _classifier(encoder="table").fit(table, CODES)
+    np.testing.assert_array_equal(model.predict_proba(table[table.columns[::-1]]), model.predict_proba(table))
+    with pytest.raises(InputError, match="1 of 4 columns are missing: '0'"):
+        model.predict(table.rename(columns={0: 9}))
+
+
+@pytest.mark.parametrize("encoder", [None, "table"])
+def test_labels_of_two_kinds_are_refused(encoder):
+    """Columns of which some are labelled by numbers and some by texts are refused in words of what to do."""
+    table = pd.DataFrame(X, columns=[*range(X.shape[1] - 1), "0"])
+    with pytest.raises(TypeError, match=r"\['int', 'str'\](.|\n)*columns\.astype\(str\)"):
+        _classifier(encoder=encoder).fit(table, CODES)
+
+
+def test_the_name_of_weights_by_score_weighs_by_score():
+    """``weighted:score`` gives the weights of ``Weighted(by="score")``, which are not those by size."""
+    by_name, by_settings, by_size = (
+        _classifier(combine=combine).fit(X, CODES).predictor_.weights
+        for combine in ("weighted:score", Weighted(by="score"), "weighted:size")
+    )
+    np.testing.assert_array_equal(by_name, by_settings)
+    assert not np.allclose(by_name / by_name.sum(), by_size / by_size.sum())
+
+
+@pytest.mark.parametrize("combine", ["weighted:score", Weighted(by="score"), "sofd", ["soft"]])
+def test_probabilities_are_told_before_the_fit(combine):
+    """Whether there will be probabilities is told without an error, also where the combiner will be refused."""
+    assert hasattr(_classifier(combine=combine), "predict_proba")
+
+
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.parametrize("executor", ["inline", "ray"])
 def test_an_estimator_that_cannot_be_pickled_is_refused(executor):

@@ -18,6 +18,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from fakes import FitReturnsNothing, KeepsWhatItSaw, NearestMean, RaisesOnNegative, WritesIntoItself
 from partwise import PartitionedClassifier, PartitionedRegressor
+from partwise.digests import content_digest
 from partwise.errors import MemberFitError
 from partwise.executors import InlineExecutor
 from partwise.fitting import FitJob, Part, configured, fit_member, fit_members, member_seed
@@ -184,7 +185,9 @@ def test_a_member_from_ray_can_be_written_to(learner):
     if isinstance(learner, WritesIntoItself):
         model = PartitionedRegressor(learner, n_partitions=2, random_state=0)
     estimator = model.fit(X, np.arange(120) % 2).members_[0].estimator
+    before = content_digest(estimator)
     estimator.partial_fit(X, np.arange(120) % 2)
+    assert content_digest(estimator) != before
 
 
 @pytest.mark.parametrize("executor", ["inline", "ray"])

@@ -1,5 +1,7 @@
 """Combiners: settings of a way to make one predictor of many members."""
 
+from inspect import signature
+
 from partwise.combiners.mean import Mean
 from partwise.combiners.median import Median
 from partwise.combiners.soft import Soft
@@ -17,27 +19,48 @@ COMBINERS: dict[str, type[Combiner]] = {
     "vote": Vote,
     "weighted": Weighted,
 }
-"""Name to settings class; each can be made without arguments."""
+"""Name to settings class; each can be made without arguments, or with the text after ``name:``."""
 
 
-def make_combiner(combine: str | Combiner, task: str) -> Combiner:
-    """Return the settings object for a name, checked against the task; an object is returned as it is.
+def make_combiner(combine: str | Combiner, task: str | None = None) -> Combiner:
+    """Return the settings object for ``name`` or ``name:argument``; an object is returned as it is.
+
+    Parameters
+    ----------
+    combine
+        A name, such as ``weighted``; a name with the argument of its settings, such as ``weighted:score``; or a
+        settings object.
+    task
+        The task that it shall be for; None takes any.
 
     Raises
     ------
     InputError
-        If the name is unknown, the object is no combiner, or it is for the other task.
+        If the name or its argument is unknown, the object is no combiner, or it is for the other task.
     """
-    fitting = [name for name, kind in COMBINERS.items() if kind().task in {task, "any"}]
+    fitting = [name for name, kind in COMBINERS.items() if task is None or kind().task in {task, "any"}]
     if isinstance(combine, str):
-        if combine not in COMBINERS:
-            raise unknown_choice("combiner", combine, fitting)
-        combine = COMBINERS[combine]()
+        combine = _parsed(combine, fitting)
     if not isinstance(combine, Combiner):
         raise InputError(
             f"combine={combine!r} is no combiner. Give one of {', '.join(fitting)}, "
             "or an object with `task` and `fit` (see partwise.protocols.Combiner)."
         )
-    if combine.task not in {task, "any"}:
+    if task is not None and combine.task not in {task, "any"}:
         raise InputError(f"combine={combine.name!r} is for {combine.task}, not {task}. Valid: {', '.join(fitting)}.")
     return combine
+
+
+def _parsed(text: str, fitting: list[str]) -> Combiner:
+    name, colon, argument = text.partition(":")
+    if name not in COMBINERS:
+        raise unknown_choice("combiner", text, fitting)
+    kind = COMBINERS[name]
+    if not colon:
+        return kind()
+    if not signature(kind).parameters:
+        raise InputError(f"combine={text!r} is wrong: {name!r} takes no argument. Valid: {name}.")
+    try:
+        return kind(argument)  # type: ignore[call-arg] # the protocol says nothing of settings
+    except InputError as error:
+        raise InputError(f"combine={text!r} is wrong: {error}") from error

@@ -10,7 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
 
-from partwise.combiners import COMBINERS
+from partwise.combiners import make_combiner
 from partwise.digests import content_digest
 from partwise.ensemble.base import PartitionedEstimator, check_models
 from partwise.errors import InputError
@@ -37,7 +37,7 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
         ``stratified``, ``shuffled``, ``grouped``, ``ordered``, or a settings object.
     combine
         ``soft`` (mean of probabilities; of decision values where a member has none, of votes where it has neither),
-        ``vote``, ``weighted``, or a settings object such as ``Weighted(by="score")``.
+        ``vote``, ``weighted`` (by size), ``weighted:score``, or a settings object such as ``Weighted(by="score")``.
     encoder
         None hands the columns to the learner as they are. ``table``, or an encoder object, turns raw columns
         (text, dates, missing values) into numbers; fitted once, shared by all members.
@@ -132,8 +132,11 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
     def _has_probabilities(self) -> bool:
         if hasattr(self, "predictor_"):
             return bool(self.predictor_.kind == "probability")
-        combiner = COMBINERS[self.combine]() if self.combine in COMBINERS else self.combine
-        return getattr(combiner, "keeps_probabilities", True) and hasattr(self._template(), "predict_proba")
+        try:
+            kept = make_combiner(self.combine).keeps_probabilities
+        except InputError:  # it is for fit to say so
+            kept = True
+        return kept and hasattr(self._template(), "predict_proba")
 
     @available_if(_has_probabilities)
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -157,7 +160,7 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
         models
             Fitted classifiers. They may know different classes; the union counts.
         combine
-            As in the constructor. What needs training rows (``Weighted(by="score")``) is refused.
+            As in the constructor. What needs training rows (``weighted:score``) is refused.
         sizes
             Training rows of each model, for ``combine="weighted"``.
         """

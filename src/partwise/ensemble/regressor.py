@@ -30,7 +30,8 @@ class PartitionedRegressor(RegressorMixin, PartitionedEstimator):
     partitioner
         ``shuffled``, ``grouped``, ``ordered``, or a settings object.
     combine
-        ``mean``, ``median``, ``weighted``, or a settings object such as ``Weighted(by="score")``.
+        ``mean``, ``median``, ``weighted`` (by size), ``weighted:score``, or a settings object such as
+        ``Weighted(by="score")``.
 
     Attributes
     ----------

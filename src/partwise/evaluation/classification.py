@@ -82,7 +82,7 @@ def roc_auc(truth: Truth, outputs: Outputs) -> Statistic | None:
     """Prepare the area under the ROC curve; with more than two classes the mean of each against the rest.
 
     The scores are sorted once, here; under new weights the area is the Mann-Whitney form, where ties count half
-    (Hanley and McNeil 1982, Radiology 143(1), "The meaning of the area").
+    (Hanley and McNeil 1982, Radiology 143(1)).
     """
     n_classes = truth.n_classes or 0
     scores = class_scores(outputs, n_classes)

@@ -62,8 +62,7 @@ def mcnemar_mid_p(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_
 
     Only rows on which one model is right and the other wrong count: under no difference each of them favours
     either model with probability one half. Fagerland, Lydersen and Laake (2013), BMC Medical Research Methodology
-    13:91, section "The McNemar mid-p test", recommend it over the conservative exact test. It is 1 where the models
-    never differ.
+    13:91, recommend it over the conservative exact test. It is 1 where the models never differ.
     """
     only_first = int((first_right & ~second_right).sum())
     only_second = int((~first_right & second_right).sum())

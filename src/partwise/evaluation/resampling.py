@@ -31,7 +31,7 @@ def resample(truth: Truth, statistics: Sequence[Statistic], seed: int) -> NDArra
     """Return the statistics in each bootstrap resample, shape (resamples, statistics), NaN where not defined.
 
     All statistics see the same resamples, so their differences are paired. With groups, whole groups are drawn
-    (the cluster bootstrap of Field and Welsh 2007, JRSS B 69(3), section 2). With fewer than two rows or groups
+    (the cluster bootstrap of Field and Welsh 2007, JRSS B 69(3)). With fewer than two rows or groups
     there is nothing to draw from, and no resample.
     """
     codes = None if truth.groups is None else pd.factorize(truth.groups, use_na_sentinel=False)[0]
@@ -48,7 +48,7 @@ def resample(truth: Truth, statistics: Sequence[Statistic], seed: int) -> NDArra
 
 
 def within(values: NDArray[np.float64], level: float) -> tuple[float | None, float | None]:
-    """Return the percentile interval of resampled values (Efron and Tibshirani 1993, section 13.3).
+    """Return the percentile interval of resampled values (Efron and Tibshirani 1993, chapter 13).
 
     There is none where the value was defined in fewer than half the resamples.
     """
@@ -63,8 +63,8 @@ def within(values: NDArray[np.float64], level: float) -> tuple[float | None, flo
 def two_sided_p(differences: NDArray[np.float64]) -> float | None:
     """Return the two-sided p-value of no difference, by inverting the percentile interval.
 
-    Twice the smaller share of resamples on either side of zero (Efron and Tibshirani 1993, section 15.4), with one
-    added to counts and resamples, so that it is never 0 (Davison and Hinkley 1997, section 4.2.1).
+    Twice the smaller share of resamples on either side of zero (Efron and Tibshirani 1993), with one added to
+    counts and resamples, so that it is never 0 (Davison and Hinkley 1997, chapter 4).
     """
     defined = differences[np.isfinite(differences)]
     if 2 * len(defined) < len(differences) or not len(defined):

@@ -149,8 +149,9 @@ def _check_reachable(address: str) -> None:
     try:
         socket.create_connection((host, port), timeout=_CONNECT_SECONDS).close()
     except OSError as error:
+        option = "--ray-client-server-port" if parts.scheme == "ray" else "--port"
         raise AddressError(
-            f"No Ray cluster answers at {address!r}: {error}. Start one there with `ray start --head --port={port}`, "
+            f"No Ray cluster answers at {address!r}: {error}. Start one there with `ray start --head {option}={port}`, "
             "correct --address, or leave it out to start Ray on this machine."
         ) from error
 
@@ -159,6 +160,8 @@ def _explain(address: str, error: Exception) -> str:
     said = f"{type(error).__name__}: {_first_line(error)}"
     if "version mismatch" in str(error).lower():
         return f"The Ray cluster at {address!r} runs other versions: {said} Next: install the same Ray and Python here."
+    if "ray[client]" in str(error):
+        return f"An address such as {address!r} needs Ray's client. {said} Next: pip install 'ray[client]'."
     if isinstance(error, (ConnectionError, TimeoutError, ray.exceptions.AuthenticationError)):
         # The port has answered, so it is a token that is missing, or no Ray at all. Ray sends a token to an address
         # that was given only where the user says so.

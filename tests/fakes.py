@@ -2,7 +2,7 @@
 
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from fake_work import die_once
 from partwise.pool import MemberPool
-from partwise.records import Evidence, Member
+from partwise.records import Member, MemberEvidence
 
 
 class NearestMean(ClassifierMixin, BaseEstimator):
@@ -140,17 +140,48 @@ def member(partition, model, classes=None, weight=1.0):
     return Member(partition=partition, estimator=model, classes=codes, content_digest="", weight=weight)
 
 
+def evidence_of(scores, n_classes=None, n_rows=600):
+    """Return evidence in which each member has this accuracy, or R², on the rows that it never saw.
+
+    Member i saw every row of fold i. Scores in steps of 0.005 come out as they are.
+    """
+    n_members = len(scores)
+    rng = np.random.default_rng(0)
+    folds = rng.permutation(n_rows) % n_members
+    y = rng.normal(size=n_rows) if n_classes is None else rng.integers(n_classes, size=n_rows)
+    outputs = np.full((n_members, n_rows, n_classes or 1), np.nan)
+    for place, score in enumerate(scores):
+        unseen = rng.permutation(np.flatnonzero(folds != place))
+        if n_classes is None:
+            off = np.sqrt((1.0 - score) * y.var()) * np.where(np.arange(len(unseen)) % 2, 1.0, -1.0)
+            outputs[place, unseen, 0] = y[unseen] + off
+        else:
+            wrong = np.arange(len(unseen)) >= round(score * len(unseen))
+            said = (y[unseen] + wrong * rng.integers(1, n_classes, size=len(unseen))) % n_classes
+            outputs[place, unseen] = 0.1 / (n_classes - 1)
+            outputs[place, unseen, said] = 0.9
+    return MemberEvidence(rows=np.arange(n_rows), outputs=outputs, y=y, weights=None, folds=folds)
+
+
 @dataclass
 class PoolContext:
-    """A fit context with a pool and, as evidence, the given scores of its members."""
+    """A fit context with a pool and, as evidence, members of the given scores; counts how often it was asked."""
 
     pool: MemberPool
-    member_scores: np.ndarray | None = None
-    asked: list = field(default_factory=list)
+    scores: tuple[float, ...] = ()
+    asked: int = 0
 
-    def evidence(self, predictor):
-        self.asked.append(predictor)
-        return Evidence(outputs=np.zeros((0, 0)), member_scores=np.asarray(self.member_scores, dtype=float))
+    @property
+    def partitions(self):
+        raise AssertionError("a combiner of samples needs no partitions")
+
+    @property
+    def template(self):
+        raise AssertionError("a combiner of samples needs no learner")
+
+    def evidence(self):
+        self.asked += 1
+        return evidence_of(self.scores, self.pool.n_classes)
 
 
 class TellsProcess(RegressorMixin, BaseEstimator):

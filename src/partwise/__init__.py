@@ -7,18 +7,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from partwise.combiners import Mean, Median, Soft, Vote, Weighted
+    from partwise.combiners import Greedy, Mean, Median, Pool, Route, Soft, Stack, Vote, Weighted
     from partwise.encoders import NumericEncoder, TableEncoder
     from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
     from partwise.errors import InputError, MemberFitError, PartwiseError
     from partwise.executors import InlineExecutor
     from partwise.executors.ray_tasks import RayExecutor
-    from partwise.partitioners import Grouped, Ordered, Shuffled, Stratified
+    from partwise.partitioners import Clustered, Grouped, Ordered, Replicated, Shuffled, Stratified
     from partwise.records import Member, MemberFailure
+    from partwise.selection import Auto
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Auto": "selection",
+    "Clustered": "partitioners",
+    "Greedy": "combiners",
     "Grouped": "partitioners",
     "InlineExecutor": "executors",
     "InputError": "errors",
@@ -32,9 +36,13 @@ _HOMES = {
     "PartitionedClassifier": "ensemble",
     "PartitionedRegressor": "ensemble",
     "PartwiseError": "errors",
+    "Pool": "combiners",
     "RayExecutor": "executors.ray_tasks",
+    "Replicated": "partitioners",
+    "Route": "combiners",
     "Shuffled": "partitioners",
     "Soft": "combiners",
+    "Stack": "combiners",
     "Stratified": "partitioners",
     "TableEncoder": "encoders",
     "Vote": "combiners",
@@ -42,6 +50,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "Auto",
+    "Clustered",
+    "Greedy",
     "Grouped",
     "InlineExecutor",
     "InputError",
@@ -55,9 +66,13 @@ __all__ = [
     "PartitionedClassifier",
     "PartitionedRegressor",
     "PartwiseError",
+    "Pool",
     "RayExecutor",
+    "Replicated",
+    "Route",
     "Shuffled",
     "Soft",
+    "Stack",
     "Stratified",
     "TableEncoder",
     "Vote",

@@ -39,13 +39,22 @@ def compare(  # noqa: PLR0913, PLR0917 - the options are the interface
     param: Annotated[list[str] | None, typer.Option(help="Setting of the learner, key=value; may be repeated.")] = None,
     partitions: Annotated[int, typer.Option(help="Number of partitions; each is one task.")] = 8,
     partitioner: Annotated[
-        str | None, typer.Option(help="stratified (default for classes), shuffled, grouped or ordered.")
+        str | None,
+        typer.Option(
+            help="stratified (default for classes), shuffled, grouped, ordered, clustered[:OVERLAP], replicated."
+        ),
     ] = None,
     combine: Annotated[
         str | None,
         typer.Option(
-            help="soft (default for classes), vote; mean (default), median; weighted (by size), weighted:score."
+            help="soft (default for classes), vote, mean (default), median, weighted[:score], stack, greedy; "
+            "route[:NEIGHBOURS] for clustered; pool for what can be merged exactly."
         ),
+    ] = None,
+    replication: Annotated[int, typer.Option(help="To how many partitions each row goes.")] = 1,
+    match_updates: Annotated[
+        bool | None,
+        typer.Option(help="As many updates in a member as in one model; on for mlp and sgd unless turned off."),
     ] = None,
     task: Annotated[str, typer.Option(help="auto, classification or regression.")] = "auto",
     metric: Annotated[str | None, typer.Option(help="A scikit-learn scorer name; accuracy or r2 if absent.")] = None,
@@ -90,6 +99,8 @@ def compare(  # noqa: PLR0913, PLR0917 - the options are the interface
         partitions=partitions,
         partitioner=partitioner,
         combine=combine,
+        replication=replication,
+        match_updates=match_updates,
         task=task,
         metric=metric,
         test_size=test_size,

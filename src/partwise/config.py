@@ -1,6 +1,6 @@
 """The settings of a comparison, checked together: all mistakes are reported at once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from partwise.combiners import make_combiner
 from partwise.errors import ConfigurationError, InputError
-from partwise.partitioners import PARTITIONERS
+from partwise.partitioners import make_partitioner
+from partwise.protocols import Combiner, Partitioner
+from partwise.selection import Auto, asked_for
 
 __all__ = ["CompareConfig", "TaskName"]
 
@@ -27,6 +29,8 @@ class CompareConfig(BaseModel):
     partitions: Annotated[int, Field(ge=1)] = 8
     partitioner: str | None = None
     combine: str | None = None
+    replication: Annotated[int, Field(ge=1)] = 1
+    match_updates: bool | None = None
     task: TaskName = "auto"
     metric: str | None = None
     test_size: Annotated[float, Field(gt=0, lt=1)] = 0.2
@@ -70,28 +74,36 @@ def _disagreements(settings: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with settings that no single field shows."""
     partitioner, combine = settings.get("partitioner"), settings.get("combine")
     mistakes = []
-    if partitioner is not None and partitioner not in PARTITIONERS:
-        mistakes.append(f"--partitioner {partitioner!r} is unknown. Valid: {', '.join(PARTITIONERS)}.")
-    needs_evidence = False
-    if combine is not None:
-        try:
-            needs_evidence = make_combiner(combine).needs_evidence
-        except InputError as error:
-            mistakes.append(str(error))
+    combiner = None
+    try:
+        cut = None if partitioner in {None, Auto.name} else make_partitioner(partitioner)
+    except InputError as error:
+        mistakes.append(str(error))
+        cut = None
+    try:
+        auto = asked_for(partitioner, combine)
+        combiner = None if combine is None or auto is not None else make_combiner(combine)
+    except InputError as error:
+        mistakes.append(str(error))
     if settings.get("test") is not None and settings.get("split_column") is not None:
         mistakes.append("--test and --split-column each say which rows are the test. Give one of them.")
-    if partitioner == "grouped" and settings.get("group") is None:
-        mistakes.append("--partitioner grouped needs --group COLUMN.")
-    if settings.get("partitions") == 1 and settings.get("evidence", True):
-        mistakes.append(
-            "--partitions 1 leaves no member that has not seen a row. Ask for 2 or more, or add --no-evidence."
-        )
-    if settings.get("partitions") == 1 and needs_evidence:
-        mistakes.append(
-            f"--combine {combine!r} weighs members by rows that they have not seen, and --partitions 1 leaves none. "
-            "Ask for 2 or more, or combine without scores."
-        )
+    if cut is not None and "group" in cut.needs and settings.get("group") is None:
+        mistakes.append(f"--partitioner {partitioner} needs --group COLUMN.")
+    mistakes += _lacking_evidence(settings, cut, combiner)
     return mistakes
+
+
+def _lacking_evidence(settings: Mapping[str, Any], cut: Partitioner | None, combiner: Combiner | None) -> Iterator[str]:
+    if settings.get("partitions") != 1:
+        return
+    if combiner is not None and combiner.needs_evidence:
+        yield (
+            f"--combine {settings['combine']!r} learns from rows that members have not seen, and --partitions 1 leaves "
+            "none. Ask for 2 or more, or combine without scores."
+        )
+    plain = (cut is None or cut.gives == "samples") and (combiner is None or "samples" in combiner.takes)
+    if plain and settings.get("evidence", True) and not (combiner is not None and combiner.merges):
+        yield "--partitions 1 leaves no member that has not seen a row. Ask for 2 or more, or add --no-evidence."
 
 
 def _sentence(mistake: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from partwise.errors import InputError
 from partwise.protocols import Partitioner
 from partwise.records import Partitions, RowKeys, TableStatistics
+from partwise.replication import Replicas
 
 __all__ = ["cut", "rank_within", "read_times", "row_keys", "table_statistics"]
 
@@ -32,8 +33,9 @@ def row_keys(
     stratum: NDArray[np.int64] | None = None,
     groups: Any = None,
     time: Any = None,
+    features: Any = None,
 ) -> RowKeys:
-    """Return the keys of all rows of a table in memory.
+    """Return the keys of all rows of a table in memory; ``features`` are the encoded ones.
 
     Raises
     ------
@@ -46,6 +48,7 @@ def row_keys(
         rank=None if stratum is None else rank_within(stratum),
         group=None if groups is None else _group_keys(_column("groups", groups, n_rows)),
         time=None if time is None else read_times(_column("time", time, n_rows)),
+        features=features,
     )
 
 
@@ -103,11 +106,17 @@ _NEEDED: dict[str, tuple[str, Callable[[RowKeys], Any]]] = {
     "stratum": ("classes; for regression take 'shuffled'", lambda keys: keys.stratum),
     "group": ("groups; give them as groups=… (--group COLUMN)", lambda keys: keys.group),
     "time": ("times; give them as time=… (--time COLUMN)", lambda keys: keys.time),
+    "features": ("encoded features", lambda keys: keys.features),
 }
 
 
-def cut(partitioner: Partitioner, keys: RowKeys, n_partitions: int, seed: int) -> Partitions:
+def cut(partitioner: Partitioner, keys: RowKeys, n_partitions: int, seed: int, replication: int = 1) -> Partitions:
     """Return the partitions of a table in memory.
+
+    Parameters
+    ----------
+    replication
+        To how many partitions each row goes.
 
     Raises
     ------
@@ -125,8 +134,12 @@ def cut(partitioner: Partitioner, keys: RowKeys, n_partitions: int, seed: int) -
         what, value = _NEEDED[need]
         if value(keys) is None:
             raise InputError(f"partitioner={partitioner.name!r} needs {what}.")
-    assignment = partitioner.fit(table_statistics(keys), keys, n_partitions, seed)
-    rows = _rows_of(assignment.parts(keys), n_partitions)
+    replicas = Replicas.of(n_partitions, replication, seed, _most_parts(partitioner, keys))
+    assignment = partitioner.fit(table_statistics(keys), keys, replicas.n_parts, seed)
+    if partitioner.gives == "copies":
+        rows = (np.arange(n_rows),) * n_partitions
+    else:
+        rows = _rows_of(replicas.partitions_of(assignment.parts(keys)), n_partitions)
     empty = [partition for partition, members in enumerate(rows) if len(members) == 0]
     if empty:
         raise InputError(
@@ -137,7 +150,15 @@ def cut(partitioner: Partitioner, keys: RowKeys, n_partitions: int, seed: int) -
     if keys.stratum is not None:
         n_classes = int(keys.stratum.max()) + 1
         counts = np.stack([np.bincount(keys.stratum[members], minlength=n_classes) for members in rows])
-    return Partitions(method=partitioner.name, rows=rows, class_counts=counts)
+    router = getattr(assignment, "router", None)
+    return Partitions(method=partitioner.name, rows=rows, class_counts=counts, router=router)
+
+
+def _most_parts(partitioner: Partitioner, keys: RowKeys) -> int:
+    """Return into how many parts the rows can be cut at most."""
+    if "group" in partitioner.needs and keys.group is not None:
+        return len(np.unique(keys.group))
+    return len(keys.positions)
 
 
 def _rows_of(parts: NDArray[np.int64], n_partitions: int) -> tuple[NDArray[np.int64], ...]:

@@ -3,8 +3,8 @@
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 import cloudpickle
@@ -15,13 +15,25 @@ from sklearn.dummy import DummyClassifier
 
 from partwise.buffers import call_writable
 from partwise.digests import content_digest
-from partwise.pool import MemberPool
-from partwise.prediction import collect_evidence, take_rows
-from partwise.protocols import Executor, Predictor
-from partwise.records import Evidence, Member, MemberFailure, Partitions, Task, TaskOutcome
+from partwise.evidence import collect_evidence, collect_member_evidence, cross_fitted
+from partwise.learners.updates import match_updates
+from partwise.pool import MemberPool, member_scores
+from partwise.protocols import Aggregate, Combiner, Executor, LearningCombiner, Merge
+from partwise.records import Evidence, Member, MemberEvidence, MemberFailure, Partitions, Task, TaskOutcome
 from partwise.resources import Usage, measure_usage
+from partwise.rows import take_rows
 
-__all__ = ["FitJob", "FittedContext", "configured", "fit_members", "member_seed", "prepare_worker"]
+__all__ = [
+    "FitJob",
+    "FittedContext",
+    "Part",
+    "configured",
+    "fit_member",
+    "fit_members",
+    "member_seed",
+    "prepare_worker",
+    "whole_template",
+]
 
 _SEEDS = 2**31 - 1
 _RARE = "least populated class"
@@ -30,12 +42,25 @@ _RARE = "least populated class"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitJob:
-    """What all members of one fit share; ``labels`` are the original class labels, None in regression."""
+    """What all members of one fit share.
+
+    Parameters
+    ----------
+    labels
+        The original class labels, None in regression.
+    matched_rows
+        Rows of the whole table where members shall make as many updates as one model on it, else None.
+    merge, n_parts
+        Where members are parts that are merged into one model: how, and how many there are.
+    """
 
     template: Any
     seed: int
     cpus: int
     labels: NDArray[Any] | None
+    matched_rows: int | None = None
+    merge: Merge | None = None
+    n_parts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +117,17 @@ def fit_member(job: FitJob, part: Part) -> FittedPart:
     Classes are renumbered without gaps, as some learners refuse gaps; a partition of one class gets a constant, as
     many learners refuse to fit one.
     """
-    seed = member_seed(job.seed, part.partition)
+    if job.merge is not None:
+        return _fit_part(job, job.merge, part)
     part = _weighty(part)
+    seed = member_seed(job.seed, part.partition)
     classes, targets = (None, part.y) if job.labels is None else np.unique(part.y, return_inverse=True)
     if classes is not None and len(classes) == 1:
         estimator = DummyClassifier(strategy="most_frequent")
     else:
-        estimator = configured(job.template, seed, job.cpus)
-        if job.labels is not None:
-            _translate_class_weights(estimator, job.labels[classes])
+        estimator = _prepared(job, seed, _labels_of(job, classes))
+        if job.matched_rows is not None:
+            estimator = match_updates(estimator, len(part.y), job.matched_rows)
     doubled = 0
     with measure_usage() as usage:
         try:
@@ -110,7 +137,43 @@ def fit_member(job: FitJob, part: Part) -> FittedPart:
                 raise
             X, y, weights, doubled = _doubled_singles(part.X, targets, part.weights)
             fitted = _fit(estimator, X, y, weights)
-    estimator_bytes = cloudpickle.dumps(fitted, protocol=5)
+    return _fitted(fitted, part, usage, seed, classes, doubled)
+
+
+def fit_copy(shared: tuple[FitJob, Part], index: int) -> FittedPart:
+    """Fit one of several parts on the same rows."""
+    job, part = shared
+    return fit_member(job, replace(part, partition=index))
+
+
+def _fit_part(job: FitJob, merge: Merge, part: Part) -> FittedPart:
+    """Fit a part that will be merged: class codes stay those of the whole table, whichever the rows lack."""
+    estimator = merge.part(whole_template(job), part.partition, job.n_parts)
+    with measure_usage() as usage:
+        fitted = call_writable(partial(_fit, estimator), part.X, part.y, part.weights)
+    return _fitted(fitted, part, usage, member_seed(job.seed, 0))
+
+
+def whole_template(job: FitJob) -> Any:
+    """Return the learner as it is fitted on all rows by one model: seeded as the member of the first partition."""
+    return _prepared(job, member_seed(job.seed, 0), job.labels)
+
+
+def _labels_of(job: FitJob, classes: NDArray[np.int64] | None) -> NDArray[Any] | None:
+    return None if job.labels is None or classes is None else job.labels[classes]
+
+
+def _prepared(job: FitJob, seed: int, labels: NDArray[Any] | None) -> Any:
+    estimator = configured(job.template, seed, job.cpus)
+    if labels is not None:
+        _translate_class_weights(estimator, labels)
+    return estimator
+
+
+def _fitted(
+    estimator: Any, part: Part, usage: Usage, seed: int, classes: NDArray[np.int64] | None = None, doubled: int = 0
+) -> FittedPart:
+    estimator_bytes = cloudpickle.dumps(estimator, protocol=5)
     return FittedPart(
         estimator=estimator_bytes,
         content_digest=content_digest(cloudpickle.loads(estimator_bytes)),
@@ -173,7 +236,7 @@ def _translate_class_weights(estimator: Any, labels: NDArray[Any]) -> None:
 
 def fit_members(
     job: FitJob,
-    parts: Callable[[int], Part],
+    table: Part,
     partitions: Partitions,
     executor: Executor,
     observe: Callable[[Member | MemberFailure], None] = lambda _: None,
@@ -182,8 +245,8 @@ def fit_members(
 
     Parameters
     ----------
-    parts
-        Makes the rows of one partition; called only when its task can start.
+    table
+        All rows. Those of a partition are taken out only when its task can start; parts that need all rows share them.
     observe
         Called with each member or failure as it comes.
 
@@ -194,17 +257,18 @@ def fit_members(
     """
     members: list[Member] = []
     failures: list[MemberFailure] = []
+    copies = job.merge is not None and job.merge.copies
 
     def tasks() -> Iterator[Task]:
-        for partition, size in enumerate(partitions.sizes.tolist()):
-            part = parts(partition)
-            if part.weights is not None and not part.weights.any():
-                failures.append(_weightless(partition, size))
+        for partition, rows in enumerate(partitions.rows):
+            if job.merge is None and table.weights is not None and not table.weights[rows].any():
+                failures.append(_weightless(partition, len(rows)))
                 observe(failures[-1])
             else:
-                yield Task(partition, part, size)
+                yield Task(partition, partition if copies else _part(table, partition, rows), len(rows))
 
-    with closing(executor.run(fit_member, job, tasks())) as outcomes:
+    run = executor.run(fit_copy, (job, table), tasks()) if copies else executor.run(fit_member, job, tasks())
+    with closing(run) as outcomes:
         for outcome in outcomes:
             if outcome.failure is not None:
                 failures.append(_failed(outcome))
@@ -212,6 +276,11 @@ def fit_members(
             members.append(_member(outcome, partitions))
             observe(members[-1])
     return sorted(members, key=_partition), sorted(failures, key=_partition)
+
+
+def _part(table: Part, partition: int, rows: NDArray[np.int64]) -> Part:
+    weights = None if table.weights is None else table.weights[rows]
+    return Part(partition, take_rows(table.X, rows), table.y[rows], weights)
 
 
 def _partition(record: Member | MemberFailure) -> int:
@@ -260,16 +329,47 @@ def _member(outcome: TaskOutcome, partitions: Partitions) -> Member:
     )
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True)
 class FittedContext:
-    """What a combiner may ask for: the pool, and evidence on the training rows."""
+    """What a combiner may ask for."""
 
-    pool: MemberPool
-    X: Any
-    y: NDArray[Any]
+    job: FitJob
+    members: tuple[Member, ...]
+    table: Part
     partitions: Partitions
     executor: Executor
 
-    def evidence(self, predictor: Predictor) -> Evidence:
-        """Return out-of-partition outputs of this predictor on the training rows."""
-        return collect_evidence(predictor, self.X, self.y, self.partitions, self.executor)
+    @cached_property
+    def pool(self) -> MemberPool:
+        """The members in their label space."""
+        return MemberPool.of(self.members, None if self.job.labels is None else len(self.job.labels))
+
+    @property
+    def template(self) -> Any:
+        """The unfitted learner, seeded as for one model on all rows."""
+        return whole_template(self.job)
+
+    def evidence(self) -> MemberEvidence:
+        """Return what each member says about training rows that it never saw."""
+        return self._evidence
+
+    @cached_property
+    def _evidence(self) -> MemberEvidence:
+        table = self.table
+        return collect_member_evidence(self.pool, table.X, table.y, table.weights, self.partitions, self.executor)
+
+    def judge(self, combiner: Combiner, predictor: Aggregate) -> Evidence:
+        """Return honest outputs of the predictor on the training rows.
+
+        What a combiner learned from training rows is judged on folds of partitions that it did not learn from.
+        """
+        table = self.table
+        if combiner.needs_evidence and isinstance(combiner, LearningCombiner):
+            learned = self.evidence()
+            outputs = cross_fitted(combiner, self.pool, learned)
+            if len(learned.rows) < len(table.y):
+                every = collect_evidence(predictor, table.X, table.y, self.partitions, self.executor).outputs
+                every[learned.rows] = outputs
+                outputs = every
+            return Evidence(outputs=outputs, member_scores=member_scores(learned, self.pool.n_classes))
+        return collect_evidence(predictor, table.X, table.y, self.partitions, self.executor)

@@ -1,6 +1,6 @@
 """Members in one label space: the one place where their outputs are aligned to the classes."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from partwise.aggregation import RULES
 from partwise.errors import InputError, PredictionError
-from partwise.records import Member, OutputKind
+from partwise.records import Member, MemberEvidence, OutputKind
 
-__all__ = ["AggregatedPredictor", "MemberPool"]
+__all__ = ["AggregatedPredictor", "MemberPool", "member_scores"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,6 @@ class MemberPool:
             )
         return outputs
 
-    def without(self, partition: int) -> "MemberPool":
-        """Return the pool of the same members but that of one partition."""
-        return replace(self, members=tuple(member for member in self.members if member.partition != partition))
-
     @staticmethod
     def _values(member: Member, X: Any) -> NDArray[np.float64]:
         values = np.asarray(member.estimator.predict(X), dtype=np.float64)
@@ -113,8 +109,13 @@ class AggregatedPredictor:
     pool: MemberPool
     rule: str
     weights: NDArray[np.float64]
+    exactness: str = "approximate"
 
-    exactness = "approximate"
+    block_rows = 8_192
+
+    def __post_init__(self) -> None:
+        if len(self.weights) != len(self.pool.members):
+            raise ValueError(f"{len(self.weights)} weights for {len(self.pool.members)} members")
 
     @property
     def kind(self) -> OutputKind:
@@ -126,15 +127,18 @@ class AggregatedPredictor:
         return self.combine(self.pool.outputs(X))
 
     def combine(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the combination of members' outputs, (members, rows, outputs) to (rows, outputs)."""
+        """Return the combination of members' outputs, (members, rows, outputs) to (rows, outputs); NaN is silence."""
         return RULES[self.rule](outputs, self.weights)
 
-    def without(self, partition: int) -> "AggregatedPredictor":
-        """Return the predictor of the same members but that of one partition."""
-        kept = np.array([member.partition != partition for member in self.pool.members])
-        return AggregatedPredictor(self.pool.without(partition), self.rule, self.weights[kept])
 
-    def first(self, count: int) -> "AggregatedPredictor":
-        """Return the predictor of the first members, in the order of their partitions."""
-        pool = replace(self.pool, members=self.pool.members[:count])
-        return AggregatedPredictor(pool, self.rule, self.weights[:count])
+def member_scores(evidence: MemberEvidence, n_classes: int | None) -> NDArray[np.float64]:
+    """Return each member's own score (accuracy, or R²) on the rows that it never saw, shape (members,)."""
+    spoken = ~np.isnan(evidence.outputs[:, :, 0])
+    if n_classes is None:
+        y = np.asarray(evidence.y, dtype=np.float64).reshape(len(evidence.y), -1)
+        losses = ((evidence.outputs - y) ** 2).mean(axis=2) / max(float(y.var(axis=0).mean()), 1e-300)
+    else:
+        losses = (evidence.outputs.argmax(axis=2) != evidence.y).astype(np.float64)
+    total = np.where(spoken, losses, 0.0).sum(axis=1)
+    counts = spoken.sum(axis=1)
+    return 1.0 - np.divide(total, counts, out=np.full(len(counts), np.nan), where=counts > 0)

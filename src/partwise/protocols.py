@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from partwise.records import (
-    Evidence,
+    MemberEvidence,
     OutputKind,
+    Partitions,
     RowKeys,
     TableStatistics,
     Task,
@@ -27,11 +28,14 @@ if TYPE_CHECKING:
     from partwise.pool import MemberPool
 
 __all__ = [
+    "Aggregate",
     "Assignment",
     "Combiner",
     "Encoder",
     "Executor",
     "FitContext",
+    "LearningCombiner",
+    "Merge",
     "Partitioner",
     "Predictor",
     "Source",
@@ -88,7 +92,11 @@ class Partitioner(Protocol):
 
     @property
     def needs(self) -> frozenset[str]:
-        """Which of ``stratum``, ``group`` and ``time`` it cannot do without."""
+        """Which of ``stratum``, ``group``, ``time`` and ``features`` it cannot do without."""
+
+    @property
+    def gives(self) -> str:
+        """What a partition is: one of ``samples`` of the table, of ``cells`` of the feature space, of ``copies``."""
 
     def fit(self, statistics: TableStatistics, sample: RowKeys, n_partitions: int, seed: int) -> Assignment:
         """Return the assignment for a table with these statistics; ``sample`` may be all rows."""
@@ -137,17 +145,23 @@ class Predictor(Protocol):
     def exactness(self) -> str:
         """``exact``, ``exact in distribution`` or ``approximate``, against one model on all rows."""
 
+    @property
+    def block_rows(self) -> int:
+        """How many rows to ask for at once at most, so that what the members say about them fits in memory."""
+
     def outputs(self, X: Any) -> NDArray[np.float64]:
         """Return the combined outputs, shape (rows, outputs)."""
 
+
+@runtime_checkable
+class Aggregate(Predictor, Protocol):
+    """A predictor that needs to know no more than what the members say about a row."""
+
     def combine(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the combination of the members' outputs, (members, rows, outputs) to (rows, outputs)."""
+        """Return the combination of the members' outputs, (members, rows, outputs) to (rows, outputs).
 
-    def without(self, partition: int) -> "Predictor":
-        """Return the predictor of the same members but the one of this partition."""
-
-    def first(self, count: int) -> "Predictor":
-        """Return the predictor of the first members, in the order of their partitions."""
+        NaN in place of a member's outputs for a row leaves the member out there.
+        """
 
 
 class FitContext(Protocol):
@@ -157,8 +171,16 @@ class FitContext(Protocol):
     def pool(self) -> "MemberPool":
         """The fitted members."""
 
-    def evidence(self, predictor: Predictor) -> Evidence:
-        """Return out-of-partition outputs of this predictor on the training rows."""
+    @property
+    def partitions(self) -> Partitions:
+        """The rows of the partitions, and where the feature space was cut, the router."""
+
+    @property
+    def template(self) -> Any:
+        """The unfitted learner, seeded as for one model on all rows."""
+
+    def evidence(self) -> MemberEvidence:
+        """Return what each member says about training rows that it never saw."""
 
 
 @runtime_checkable
@@ -174,15 +196,61 @@ class Combiner(Protocol):
         """``classification``, ``regression`` or ``any``."""
 
     @property
+    def takes(self) -> frozenset[str]:
+        """Which members make sense to it: fitted on ``samples`` of the table, on ``cells`` of it, on ``copies``."""
+
+    @property
     def keeps_probabilities(self) -> bool:
         """Whether members' probabilities combine to probabilities."""
 
     @property
     def needs_evidence(self) -> bool:
-        """Whether it learns from out-of-partition predictions, which takes two members or more."""
+        """Whether it learns from out-of-partition predictions; it then is a ``LearningCombiner``."""
+
+    @property
+    def merges(self) -> bool:
+        """Whether the members are parts that a ``Merge`` makes one model of, rather than models."""
 
     def fit(self, context: FitContext) -> Predictor:
         """Learn what there is to learn and return the predictor."""
+
+
+@runtime_checkable
+class LearningCombiner(Combiner, Protocol):
+    """A combiner that learns from what members say about rows that they never saw."""
+
+    def learn(self, pool: "MemberPool", evidence: MemberEvidence) -> Aggregate:
+        """Return the predictor that this evidence teaches; asked for again on folds, to judge what was learned."""
+
+
+class Merge(Protocol):
+    """How one family of learners is fitted in parts that merge into the model of a single fit."""
+
+    @property
+    def takes(self) -> tuple[type, ...]:
+        """The estimator classes of the family; subclasses are not taken, as they may fit in another way."""
+
+    @property
+    def copies(self) -> bool:
+        """Whether each part is fitted on all rows (a share of the trees), rather than on disjoint partitions."""
+
+    def refusal(self, template: Any) -> str | None:
+        """Return why these settings cannot be merged exactly and what to do instead; None where they can."""
+
+    def part(self, template: Any, index: int, n_parts: int) -> Any:
+        """Return the unfitted estimator, or summary with ``fit(X, y, sample_weight=None)``, for one part.
+
+        ``template`` is seeded; ``y`` will hold class codes, of which a part may lack some, or values.
+        """
+
+    def merge(
+        self, template: Any, parts: Sequence[Any], rows: Sequence[NDArray[np.int64]], n_classes: int | None
+    ) -> Any:
+        """Return the fitted estimator that ``template.fit`` would give on all rows.
+
+        ``rows`` has for each part the sorted global positions of its rows, ``n_classes`` is None in regression. The
+        classes of the result are 0..n_classes-1.
+        """
 
 
 class Tracker(Protocol):

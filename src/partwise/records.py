@@ -1,10 +1,13 @@
 """The frozen nouns: what crosses a process boundary, and what a caller sees."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from partwise.routing import Router
 
 __all__ = [
     "Evidence",
@@ -12,6 +15,7 @@ __all__ = [
     "Learner",
     "LearnerNeeds",
     "Member",
+    "MemberEvidence",
     "MemberFailure",
     "OutputKind",
     "Partitions",
@@ -42,6 +46,8 @@ class RowKeys:
     rank: NDArray[np.int64] | None = None
     group: NDArray[Any] | None = None
     time: NDArray[Any] | None = None
+    features: Any = None
+    """The encoded features, shape (rows, features), for cuts of the feature space."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +72,8 @@ class Partitions:
     rows: tuple[NDArray[np.int64], ...]
     class_counts: NDArray[np.int64] | None = None
     """(partitions, classes) rows of each class, None in regression."""
+    router: "Router | None" = None
+    """The way of a new row to its partition, where the feature space was cut."""
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -185,8 +193,45 @@ class Evidence:
     """Honest outputs on training rows: each row is described only by members that never saw it.
 
     ``outputs`` has shape (rows, outputs), in the order of the table. ``member_scores`` has for each member its own
-    score (accuracy, or R²) on the rows outside its partition. Both are about an ensemble with one member less.
+    score (accuracy, or R²) on the rows outside its partition. Both are about an ensemble with one member less, or
+    with ``replication`` members less.
     """
 
     outputs: NDArray[np.float64]
     member_scores: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberEvidence:
+    """What each member says about training rows that it never saw; what a combiner learns from.
+
+    Parameters
+    ----------
+    rows
+        Positions of the rows in the table, ascending, shape (rows,): all of them, or a sample of a large table.
+    outputs
+        Shape (members, rows, outputs); NaN where the member saw the row.
+    y
+        Class codes, shape (rows,), or values, shape (rows,) or (rows, targets).
+    weights
+        Weights of the rows, shape (rows,); None where all are alike.
+    folds
+        The first partition of each row, shape (rows,): what is learned is judged on folds that it was not learned
+        from, and a group never crosses them.
+    """
+
+    rows: NDArray[np.int64]
+    outputs: NDArray[np.float64]
+    y: NDArray[Any]
+    weights: NDArray[np.float64] | None
+    folds: NDArray[np.int64]
+
+    def where(self, chosen: NDArray[np.bool_]) -> "MemberEvidence":
+        """Return the evidence on the chosen rows, a mask of shape (rows,)."""
+        return MemberEvidence(
+            rows=self.rows[chosen],
+            outputs=self.outputs[:, chosen],
+            y=self.y[chosen],
+            weights=None if self.weights is None else self.weights[chosen],
+            folds=self.folds[chosen],
+        )

@@ -6,10 +6,11 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from fakes import Decisions, Labels, PoolContext, Probabilities, Values, member, row_numbers
+from fakes import Decisions, Labels, PoolContext, Probabilities, Values, evidence_of, member, row_numbers
 from partwise.combiners import COMBINERS, Weighted, make_combiner
 from partwise.errors import InputError
-from partwise.pool import MemberPool
+from partwise.pool import MemberPool, member_scores
+from partwise.protocols import Aggregate, LearningCombiner
 
 N_ROWS = 40
 SIZES = (10.0, 30.0, 60.0)
@@ -28,18 +29,32 @@ def _pool(task, members=None):
     return MemberPool.of(tuple(members), 4 if task == "classification" else None)
 
 
-def _cases():
+def _settings():
+    """Yield the settings of combiners of samples: those of cells and those that merge have suites of their own."""
     for name, kind in sorted(COMBINERS.items()):
+        if "samples" in kind().takes and not kind().merges:
+            yield name, kind()
+    yield "weighted_by_score", Weighted(by="score")
+
+
+def _cases(chosen=lambda _: True):
+    for name, combiner in _settings():
         for task in ("classification", "regression"):
-            if kind().task in {task, "any"}:
-                yield pytest.param(kind(), task, id=f"{name}-{task}")
-    yield pytest.param(Weighted(by="score"), "classification", id="weighted_by_score-classification")
-    yield pytest.param(Weighted(by="score"), "regression", id="weighted_by_score-regression")
+            if combiner.task in {task, "any"} and chosen(combiner):
+                yield pytest.param(combiner, task, id=f"{name}-{task}")
 
 
+KNOWN = {"mean", "median", "soft", "vote", "weighted"}
+"""Combiners whose outputs are computed here by hand."""
 CASES = list(_cases())
 every_combiner = pytest.mark.parametrize(("combiner", "task"), CASES)
 every_classifier = pytest.mark.parametrize("combiner", [case.values[0] for case in CASES if "class" in case.id])
+every_known = pytest.mark.parametrize(("combiner", "task"), list(_cases(lambda combiner: combiner.name in KNOWN)))
+every_learning = pytest.mark.parametrize(("combiner", "task"), list(_cases(lambda combiner: combiner.needs_evidence)))
+
+
+def _width(task):
+    return 4 if task == "classification" else 1
 
 
 def _fitted(combiner, task, members=None, scores=SCORES):
@@ -85,28 +100,6 @@ def test_the_order_of_members_does_not_matter(combiner, task):
         np.testing.assert_array_equal(outputs, expected)
 
 
-@every_combiner
-@pytest.mark.parametrize("left_out", [0, 1, 2])
-def test_without_leaves_one_member_out(combiner, task, left_out):
-    """The predictor without a partition is that of the other members with their own weights."""
-    predictor = _fitted(combiner, task)
-    others = predictor.without(left_out)
-    kept = [i for i in range(3) if i != left_out]
-    assert [each.partition for each in others.pool.members] == kept
-    every = predictor.pool.outputs(row_numbers(N_ROWS))
-    expected = _by_hand(combiner, every[kept], _weights_by_hand(combiner, task)[kept])
-    np.testing.assert_allclose(others.outputs(row_numbers(N_ROWS)), expected)
-
-
-@every_combiner
-def test_without_a_stranger_leaves_all(combiner, task):
-    """A partition that gave no member takes nothing away."""
-    predictor = _fitted(combiner, task)
-    np.testing.assert_array_equal(
-        predictor.without(99).outputs(row_numbers(N_ROWS)), predictor.outputs(row_numbers(N_ROWS))
-    )
-
-
 def _by_hand(combiner, outputs, weights):
     rows = []
     for row in np.moveaxis(outputs, 1, 0):
@@ -131,12 +124,59 @@ def _weights_by_hand(combiner, task):
     return np.log(np.array(SCORES) / (1.0 - np.array(SCORES))) + np.log(3.0)
 
 
-@every_combiner
+@every_known
 def test_equals_a_computation_by_hand(combiner, task):
     """Outputs are the mean, median, votes, or the weighted mean of the literature."""
-    tables = _tables(4 if task == "classification" else 1)
-    expected = _by_hand(combiner, tables, _weights_by_hand(combiner, task))
+    expected = _by_hand(combiner, _tables(_width(task)), _weights_by_hand(combiner, task))
     np.testing.assert_allclose(_fitted(combiner, task).outputs(row_numbers(N_ROWS)), expected)
+
+
+@every_combiner
+def test_outputs_are_a_combination_of_what_members_say(combiner, task):
+    """A predictor of samples combines outputs without asking a model: what evidence is judged by."""
+    predictor = _fitted(combiner, task)
+    assert isinstance(predictor, Aggregate)
+    np.testing.assert_array_equal(predictor.combine(_tables(_width(task))), predictor.outputs(row_numbers(N_ROWS)))
+
+
+@every_known
+@pytest.mark.parametrize("silent", [0, 1, 2])
+def test_a_silent_member_is_left_out(combiner, task, silent):
+    """Where a member is silent the others count with their own weights, as if it were not there."""
+    outputs = _tables(_width(task))
+    weights = _weights_by_hand(combiner, task)
+    expected = _by_hand(combiner, np.delete(outputs, silent, axis=0), np.delete(weights, silent))
+    outputs[silent] = np.nan
+    np.testing.assert_allclose(_fitted(combiner, task).combine(outputs), expected)
+
+
+@every_known
+def test_silence_counts_row_by_row(combiner, task):
+    """Each row is combined of those members that speak about it, whoever speaks about its neighbours."""
+    outputs = _tables(_width(task))
+    weights = _weights_by_hand(combiner, task)
+    silent = np.random.default_rng(0).random((3, N_ROWS)) < 0.6
+    silent[0] &= ~silent[1:].all(axis=0)
+    expected = [
+        _by_hand(combiner, outputs[~silent[:, i]][:, i : i + 1], weights[~silent[:, i]])[0] for i in range(N_ROWS)
+    ]
+    outputs[silent] = np.nan
+    np.testing.assert_allclose(_fitted(combiner, task).combine(outputs), expected)
+
+
+@every_combiner
+@pytest.mark.parametrize("speaker", [0, 1, 2])
+def test_silence_leaves_proper_outputs_and_other_rows_alone(combiner, task, speaker):
+    """A row about which one member alone speaks is answered properly, and changes no other row."""
+    predictor = _fitted(combiner, task)
+    outputs = _tables(_width(task))
+    before = predictor.combine(outputs)
+    outputs[[i for i in range(3) if i != speaker], 7] = np.nan
+    after = predictor.combine(outputs)
+    assert np.isfinite(after).all()
+    np.testing.assert_array_equal(np.delete(after, 7, axis=0), np.delete(before, 7, axis=0))
+    if predictor.kind in {"probability", "vote"}:
+        np.testing.assert_allclose(after.sum(axis=1), 1.0)
 
 
 @every_combiner
@@ -197,13 +237,52 @@ def test_perfect_members_have_finite_weights():
         assert np.isfinite(weights).all()
 
 
-def test_only_weights_by_score_ask_for_evidence():
-    """Evidence is dear: it is gathered where weights come from scores, and nowhere else."""
-    for case in CASES:
-        combiner, task = case.values
-        context = PoolContext(_pool(task), SCORES)
-        combiner.fit(context)
-        assert bool(context.asked) == (getattr(combiner, "by", None) == "score")
+def test_fakes_have_the_scores_that_were_asked_for():
+    """The evidence of these tests gives each member its score, on rows that it never saw."""
+    for n_classes in (None, 4):
+        evidence = evidence_of(SCORES, n_classes)
+        np.testing.assert_allclose(member_scores(evidence, n_classes), SCORES)
+        assert [np.isnan(evidence.outputs[i, evidence.folds == i]).all() for i in range(3)] == [True] * 3
+
+
+@every_combiner
+def test_evidence_is_asked_for_where_it_is_needed(combiner, task):
+    """Evidence is dear: it is gathered once where the combiner learns from it, and nowhere else."""
+    context = PoolContext(_pool(task), SCORES)
+    combiner.fit(context)
+    assert context.asked == combiner.needs_evidence
+
+
+@every_learning
+def test_what_evidence_teaches_is_what_a_fit_gives(combiner, task):
+    """`learn` on the evidence of the context gives the outputs of `fit`: it is asked again on folds, to judge it."""
+    assert isinstance(combiner, LearningCombiner)
+    pool = _pool(task)
+    learned = combiner.learn(pool, evidence_of(SCORES, pool.n_classes))
+    np.testing.assert_array_equal(
+        learned.outputs(row_numbers(N_ROWS)), _fitted(combiner, task).outputs(row_numbers(N_ROWS))
+    )
+
+
+@every_learning
+def test_learning_takes_some_of_the_rows(combiner, task):
+    """The evidence on a part of the folds is enough to learn from, and nothing of it is written to."""
+    pool = _pool(task)
+    evidence = evidence_of(SCORES, pool.n_classes)
+    part = evidence.where(evidence.folds != 0)
+    for array in (part.outputs, part.y, part.folds):
+        array.setflags(write=False)
+    assert np.isfinite(combiner.learn(pool, part).combine(evidence.outputs[:, evidence.folds == 0])).all()
+
+
+@pytest.mark.parametrize("name", sorted(COMBINERS))
+def test_a_combiner_says_which_members_it_takes(name):
+    """Each takes members of samples, cells or copies, and what merges members does not learn from evidence."""
+    combiner = COMBINERS[name]()
+    assert combiner.takes
+    assert combiner.takes <= {"samples", "cells", "copies"}
+    assert not (combiner.merges and combiner.needs_evidence)
+    assert make_combiner(name).name == name
 
 
 def test_a_wrong_weighting_is_refused():
@@ -225,7 +304,7 @@ def test_a_name_may_carry_the_argument(name, by, task):
         ("weighted:accuracy", r"'weighted:accuracy'(.|\n)*Valid: 'size', 'score'"),
         ("weighted:", r"'weighted:'(.|\n)*Valid: 'size', 'score'"),
         ("soft:size", r"'soft:size'(.|\n)*takes no argument(.|\n)*Valid: soft"),
-        ("wieghted:score", r"'wieghted:score'(.|\n)*Valid: mean, median, soft, vote, weighted(.|\n)*'weighted'"),
+        ("wieghted:score", r"'wieghted:score'(.|\n)*Valid: " + ", ".join(sorted(COMBINERS)) + r"(.|\n)*'weighted'"),
     ],
 )
 def test_a_wrong_argument_is_refused(name, message):

@@ -18,9 +18,11 @@ from sklearn.datasets import load_iris
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from fakes import SlowTree
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from partwise import PartitionedClassifier, RayExecutor
+from partwise.digests import content_digest
 
 
 class Mine(ClassifierMixin, BaseEstimator):
@@ -39,9 +41,11 @@ def double(X):
 
 X, y = load_iris(return_X_y=True)
 LEARNERS = {
-    "tree": SlowTree(max_features=1),
-    "own class": Mine(),
-    "own function": make_pipeline(FunctionTransformer(double), DecisionTreeClassifier(max_features=1)),
+    "tree": (SlowTree(max_features=1), {}),
+    "own class": (Mine(), {}),
+    "own function": (make_pipeline(FunctionTransformer(double), DecisionTreeClassifier(max_features=1)), {}),
+    "local experts": (DecisionTreeClassifier(max_features=1), {"partitioner": "clustered", "combine": "route:2"}),
+    "forest in shares": (RandomForestClassifier(20), {"partitioner": "replicated"}),
 }
 
 
@@ -49,9 +53,11 @@ def report(executor):
     if executor == "ray":
         RayExecutor().warm(np.sum, np.eye(2))  # a cold node would stay idle while the others finish tiny members
     found = {}
-    for name, learner in LEARNERS.items():
-        model = PartitionedClassifier(learner, n_partitions=8, executor=executor, random_state=3).fit(X, y)
+    for name, (learner, settings) in LEARNERS.items():
+        model = PartitionedClassifier(learner, n_partitions=8, executor=executor, random_state=3, **settings).fit(X, y)
         found[name] = [member.content_digest for member in model.members_]
+        found[name + ", combined"] = [member.content_digest for member in model.predictor_.pool.members]
+        found[name + ", predictions"] = content_digest(model.predict_outputs(X))
         if name == "tree":
             found["nodes"] = len({member.node for member in model.members_})
     return found
@@ -92,12 +98,24 @@ def reports(tmp_path_factory):
     return json.loads(run.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("learner", ["tree", "own class", "own function"])
+LEARNERS = ["tree", "own class", "own function", "local experts", "forest in shares"]
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
 @pytest.mark.parametrize("place", PLACES)
 def test_digests_are_those_of_the_first_fit_in_process(reports, place, learner):
     """Members are equal with 1, 2 or 8 CPUs, on 1, 2 or 3 nodes, also of what only the user's script defines."""
     assert len(set(reports["inline"][learner])) == 8
     assert reports[place][learner] == reports["inline"][learner]
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize("place", PLACES)
+def test_what_is_combined_and_predicted_is_that_of_the_first_fit(reports, place, learner):
+    """So are the members that predict, of a forest in shares the merged forest, and all outputs to the last bit."""
+    for what in (", combined", ", predictions"):
+        assert reports[place][learner + what] == reports["inline"][learner + what]
+    assert len(reports[place][learner + ", combined"]) == (1 if learner == "forest in shares" else 8)
 
 
 @pytest.mark.parametrize("place", PLACES)

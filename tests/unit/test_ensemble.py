@@ -412,7 +412,7 @@ _BAD_INPUT = {
     "weights not taken": (_classifier(KNeighborsClassifier()), {"sample_weight": np.ones(150)}, r"no sample_weight"),
     "groups too short": (_classifier(partitioner="grouped"), {"groups": [1, 2]}, r"groups has 2 values for 150"),
     "partitioner": (_classifier(partitioner="stratifed"), {}, r"Valid: " + ", ".join(sorted(PARTITIONERS))),
-    "combiner": (_classifier(combine="sofd"), {}, r"'sofd'(.|\n)*Valid: soft, vote, weighted(.|\n)*'soft'"),
+    "combiner": (_classifier(combine="sofd"), {}, r"'sofd'(.|\n)*Valid: (.|\n)*soft(.|\n)*Did you mean 'soft'"),
     "executor": (_classifier(executor="dask"), {}, r"'dask'(.|\n)*Valid: " + ", ".join(sorted(EXECUTORS))),
     "encoder": (_classifier(encoder="tables"), {}, r"'tables'(.|\n)*Valid: .*table"),
     "learner is a class": (_classifier(GaussianNB), {}, r"not a class"),

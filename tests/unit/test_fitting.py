@@ -224,7 +224,7 @@ def test_each_member_is_reported_as_it_comes():
     job = FitJob(template=KeepsWhatItSaw(), seed=0, cpus=1, labels=None)
     members, failures = fit_members(
         job,
-        lambda p: Part(p, X[partitions.rows[p]], X[partitions.rows[p], 0], weights[partitions.rows[p]]),
+        Part(0, X, X[:, 0], weights),
         partitions,
         InlineExecutor(),
         heard.append,

@@ -8,6 +8,9 @@ import pytest
 import partwise
 
 PUBLIC = {
+    "Auto",
+    "Clustered",
+    "Greedy",
     "Grouped",
     "InlineExecutor",
     "InputError",
@@ -21,9 +24,13 @@ PUBLIC = {
     "PartitionedClassifier",
     "PartitionedRegressor",
     "PartwiseError",
+    "Pool",
     "RayExecutor",
+    "Replicated",
+    "Route",
     "Shuffled",
     "Soft",
+    "Stack",
     "Stratified",
     "TableEncoder",
     "Vote",

@@ -1,21 +1,40 @@
 """Combiners: settings of a way to make one predictor of many members."""
 
-from inspect import signature
-
+from partwise.combiners.greedy import Greedy
 from partwise.combiners.mean import Mean
 from partwise.combiners.median import Median
+from partwise.combiners.pool import Pool
+from partwise.combiners.route import Route
 from partwise.combiners.soft import Soft
+from partwise.combiners.stack import Stack
 from partwise.combiners.vote import Vote
 from partwise.combiners.weighted import Weighted
-from partwise.errors import InputError, unknown_choice
+from partwise.errors import InputError
+from partwise.naming import named
 from partwise.protocols import Combiner
 
-__all__ = ["COMBINERS", "Mean", "Median", "Soft", "Vote", "Weighted", "make_combiner"]
+__all__ = [
+    "COMBINERS",
+    "Greedy",
+    "Mean",
+    "Median",
+    "Pool",
+    "Route",
+    "Soft",
+    "Stack",
+    "Vote",
+    "Weighted",
+    "make_combiner",
+]
 
 COMBINERS: dict[str, type[Combiner]] = {
+    "greedy": Greedy,
     "mean": Mean,
     "median": Median,
+    "pool": Pool,
+    "route": Route,
     "soft": Soft,
+    "stack": Stack,
     "vote": Vote,
     "weighted": Weighted,
 }
@@ -40,7 +59,7 @@ def make_combiner(combine: str | Combiner, task: str | None = None) -> Combiner:
     """
     fitting = [name for name, kind in COMBINERS.items() if task is None or kind().task in {task, "any"}]
     if isinstance(combine, str):
-        combine = _parsed(combine, fitting)
+        combine = named("combine", combine, COMBINERS, fitting)
     if not isinstance(combine, Combiner):
         raise InputError(
             f"combine={combine!r} is no combiner. Give one of {', '.join(fitting)}, "
@@ -49,18 +68,3 @@ def make_combiner(combine: str | Combiner, task: str | None = None) -> Combiner:
     if task is not None and combine.task not in {task, "any"}:
         raise InputError(f"combine={combine.name!r} is for {combine.task}, not {task}. Valid: {', '.join(fitting)}.")
     return combine
-
-
-def _parsed(text: str, fitting: list[str]) -> Combiner:
-    name, colon, argument = text.partition(":")
-    if name not in COMBINERS:
-        raise unknown_choice("combiner", text, fitting)
-    kind = COMBINERS[name]
-    if not colon:
-        return kind()
-    if not signature(kind).parameters:
-        raise InputError(f"combine={text!r} is wrong: {name!r} takes no argument. Valid: {name}.")
-    try:
-        return kind(argument)  # type: ignore[call-arg] # the protocol says nothing of settings
-    except InputError as error:
-        raise InputError(f"combine={text!r} is wrong: {error}") from error

@@ -16,8 +16,10 @@ class Median:
 
     name = "median"
     task = "regression"
+    takes = frozenset({"samples"})
     keeps_probabilities = False
     needs_evidence = False
+    merges = False
 
     def fit(self, context: FitContext) -> AggregatedPredictor:
         """Return the predictor with equal weights."""

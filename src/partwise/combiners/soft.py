@@ -16,8 +16,10 @@ class Soft:
 
     name = "soft"
     task = "classification"
+    takes = frozenset({"samples"})
     keeps_probabilities = True
     needs_evidence = False
+    merges = False
 
     def fit(self, context: FitContext) -> AggregatedPredictor:
         """Return the predictor with equal weights."""

@@ -16,8 +16,10 @@ class Vote:
 
     name = "vote"
     task = "classification"
+    takes = frozenset({"samples"})
     keeps_probabilities = False
     needs_evidence = False
+    merges = False
 
     def fit(self, context: FitContext) -> AggregatedPredictor:
         """Return the predictor with equal weights."""

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from partwise.errors import InputError
-from partwise.pool import AggregatedPredictor
+from partwise.pool import AggregatedPredictor, MemberPool, member_scores
 from partwise.protocols import FitContext
+from partwise.records import MemberEvidence
 
 __all__ = ["Weighted"]
 
@@ -27,7 +28,9 @@ class Weighted:
 
     name = "weighted"
     task = "any"
+    takes = frozenset({"samples"})
     keeps_probabilities = True
+    merges = False
 
     def __post_init__(self) -> None:
         if self.by not in {"size", "score"}:
@@ -40,13 +43,17 @@ class Weighted:
 
     def fit(self, context: FitContext) -> AggregatedPredictor:
         """Return the predictor; asks for evidence where the weights come from scores."""
-        pool = context.pool
-        equal = AggregatedPredictor(pool, "mean", np.ones(len(pool.members)))
-        if self.by == "size":
-            weights = np.array([member.weight for member in pool.members])
-        else:
-            weights = _skill(context.evidence(equal).member_scores, pool.n_classes)
-        return AggregatedPredictor(pool, "mean", weights if weights.sum() > 0 else equal.weights)
+        if self.by == "score":
+            return self.learn(context.pool, context.evidence())
+        return _weighted(context.pool, np.array([member.weight for member in context.pool.members]))
+
+    def learn(self, pool: MemberPool, evidence: MemberEvidence) -> AggregatedPredictor:
+        """Return the predictor whose weights are the members' skill."""
+        return _weighted(pool, _skill(member_scores(evidence, pool.n_classes), pool.n_classes))
+
+
+def _weighted(pool: MemberPool, weights: NDArray[np.float64]) -> AggregatedPredictor:
+    return AggregatedPredictor(pool, "mean", weights if weights.sum() > 0 else np.ones(len(weights)))
 
 
 def _skill(scores: NDArray[np.float64], n_classes: int | None) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from partwise.comparison.records import Comparison, DifferenceReport, EnsembleRe
 from partwise.comparison.single_process import SingleResult, iterations
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.evaluation import Metric, Outputs, Truth, difference_between, scores_of
+from partwise.naming import label
 from partwise.provenance import versions
 
 __all__ = ["Costs", "Judged", "Summary", "make_comparison"]
@@ -41,9 +42,6 @@ class Summary:
     """The names under which the recipe is reported."""
 
     learner: str
-    partitions: int
-    partitioner: str
-    combine: str
     notes: list[str] = field(default_factory=list)
 
 
@@ -62,16 +60,17 @@ def make_comparison(
         greater_is_better=judged.metric.greater_is_better,
         task=dataset.task,
         learner=summary.learner,
-        partitions=summary.partitions,
-        partitioner=summary.partitioner,
-        combine=summary.combine,
+        partitions=model.recipe_.n_partitions,
+        partitioner=label(model.recipe_.partitioner),
+        combine=label(model.recipe_.combiner),
+        replication=model.recipe_.replication,
         n_train=len(dataset.train),
         n_test=len(dataset.test),
         single=_single_report(dataset, judged, single),
         ensemble=_ensemble_report(dataset, judged, model, costs),
         startup_seconds=costs.startup_seconds,
         difference=None if difference is None else DifferenceReport(**asdict(difference)),
-        notes=[*summary.notes, *_notes(dataset, summary, single, model)],
+        notes=[*summary.notes, *_notes(dataset, single, model)],
         versions=versions(),
     )
 
@@ -98,11 +97,11 @@ def _ensemble_report(
     peaks = [driver.peak_memory_bytes, *(member.peak_memory_bytes for member in members)]
     place = f"the Ray cluster at {costs.address}" if costs.address else f"a local Ray on {socket.gethostname()}"
     evidence: dict[str, Any] = {}
-    if model.out_of_partition:
+    if hasattr(model, "out_of_partition_score_"):
         evidence = {"evidence_seconds": steps["evidence"], "out_of_partition_score": model.out_of_partition_score_}
     return EnsembleReport(
         scores=scores_of(judged.truth, judged.ensemble, judged.metric),
-        fit_seconds=sum(steps[step] for step in ("encode", "partition", "members", "combine")),
+        fit_seconds=sum(seconds for step, seconds in steps.items() if step != "evidence"),
         predict_seconds=costs.predict_seconds,
         cpu_seconds=driver.cpu_seconds + sum(member.cpu_seconds for member in members),
         peak_memory_bytes=max((peak for peak in peaks if peak is not None), default=None),
@@ -113,6 +112,7 @@ def _ensemble_report(
         members_seconds=steps["members"],
         member_fit_seconds=sum(member.fit_seconds for member in members),
         combine_seconds=steps["combine"],
+        select_seconds=steps.get("select"),
         driver_cpu_seconds=driver.cpu_seconds,
         driver_peak_memory_bytes=driver.peak_memory_bytes,
         n_members=len(members),
@@ -124,11 +124,11 @@ def _ensemble_report(
     )
 
 
-def _notes(
-    dataset: Dataset, summary: Summary, single: SingleResult, model: PartitionedClassifier | PartitionedRegressor
-) -> list[str]:
+def _notes(dataset: Dataset, single: SingleResult, model: PartitionedClassifier | PartitionedRegressor) -> list[str]:
     """Return what a reader must know to read the table rightly."""
     notes = [f"Test rows: {dataset.holdout.description}."]
+    if hasattr(model, "selection_reason_"):
+        notes.append(f"Chosen from the training rows: {model.selection_reason_}")
     notes += [failure.describe() for failure in model.failures_]
     counts = model.partitions_.class_counts
     if counts is not None and (lacking := int((counts == 0).any(axis=1).sum())):
@@ -137,9 +137,9 @@ def _notes(
         notes.append(
             f"{doubled} rows, the only ones of their class in a partition, were doubled: the learner needs two."
         )
-    if model.out_of_partition:
+    if hasattr(model, "out_of_partition_score_"):
         notes.append("The out-of-partition score is that of an ensemble with one member less, on training rows.")
-        if summary.partitioner == "ordered":
+        if model.recipe_.partitioner.name == "ordered":
             notes.append("Partitions are ordered: the out-of-partition score looks into the future.")
     rounds = [count for member in model.members_ if (count := iterations(member.estimator)) is not None]
     if single.iterations is not None and rounds and {single.iterations} != set(rounds):

@@ -47,6 +47,8 @@ class EnsembleReport(ModelReport):
     member_fit_seconds: float = Field(ge=0)
     """The members' own fit times, summed."""
     combine_seconds: float = Field(ge=0)
+    select_seconds: float | None = Field(default=None, ge=0)
+    """Trials of recipes, null where the recipe was asked for."""
     driver_cpu_seconds: float | None = Field(default=None, ge=0)
     """The driver's part of ``cpu_seconds``."""
     driver_peak_memory_bytes: int | None = Field(default=None, ge=0)
@@ -85,6 +87,7 @@ class Comparison(_Record):
     partitions: int = Field(ge=1)
     partitioner: str
     combine: str
+    replication: int = Field(default=1, ge=1)
     n_train: int = Field(ge=1)
     n_test: int = Field(ge=1)
     single: ModelReport

@@ -59,6 +59,8 @@ def _scores(comparison: Comparison) -> Iterator[Row]:
 def _times(comparison: Comparison) -> Iterator[Row]:
     single, ensemble = comparison.single, comparison.ensemble
     yield _timed("encoding", single.encode_seconds, ensemble.encode_seconds)
+    if ensemble.select_seconds is not None:
+        yield _timed("choosing the recipe", None, ensemble.select_seconds)
     yield _timed("partitioning", None, ensemble.partition_seconds)
     yield _timed("fitting members", None, ensemble.members_seconds)
     yield _timed("combining", None, ensemble.combine_seconds)

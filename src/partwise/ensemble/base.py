@@ -1,7 +1,10 @@
 """What both estimators share: settings, the steps of a fit, and outputs."""
 
+import copy
+import os
 from collections.abc import Sequence
-from typing import Any, Self
+from dataclasses import replace
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -10,19 +13,21 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from partwise.assembling import assemble
 from partwise.combiners import make_combiner
-from partwise.cutting import cut, row_keys
+from partwise.cutting import row_keys
 from partwise.encoders import make_encoder
-from partwise.errors import InputError, MemberFitError
+from partwise.errors import InputError
 from partwise.executors import make_executor
-from partwise.fitting import FitJob, FittedContext, Part, fit_members
-from partwise.partitioners import make_partitioner
+from partwise.fitting import FitJob, Part
+from partwise.learners.updates import passes_of
 from partwise.pool import MemberPool
-from partwise.prediction import predict_outputs, take_rows
-from partwise.progress import member_progress
-from partwise.protocols import Combiner, Encoder, Executor, Partitioner, Predictor
-from partwise.records import Evidence, Member
+from partwise.prediction import predict_outputs
+from partwise.protocols import Aggregate, Combiner, Encoder, Executor, Partitioner
+from partwise.recipes import Recipe, make_recipe, recipes_for
+from partwise.records import Evidence, Member, MemberEvidence, Partitions, RowKeys
 from partwise.resources import Stopwatch, measure_usage
+from partwise.selection import Auto, asked_for, select
 from partwise.validation import check_estimator, read_features, read_weights
 
 __all__ = ["PartitionedEstimator", "check_models"]
@@ -41,8 +46,10 @@ class PartitionedEstimator(BaseEstimator):
         estimator: Any,
         *,
         n_partitions: int,
-        partitioner: str | Partitioner,
-        combine: str | Combiner,
+        partitioner: str | Partitioner | None,
+        combine: str | Combiner | Auto | None,
+        replication: int,
+        match_updates: bool,
         encoder: str | Encoder | None,
         executor: str | Executor,
         cpus_per_member: int,
@@ -54,6 +61,8 @@ class PartitionedEstimator(BaseEstimator):
         self.n_partitions = n_partitions
         self.partitioner = partitioner
         self.combine = combine
+        self.replication = replication
+        self.match_updates = match_updates
         self.encoder = encoder
         self.executor = executor
         self.cpus_per_member = cpus_per_member
@@ -98,8 +107,7 @@ class PartitionedEstimator(BaseEstimator):
         """
         template = self._template()
         check_estimator(template, self._task)
-        partitioner, combiner = make_partitioner(self.partitioner), make_combiner(self.combine, self._task)
-        self._check_numbers(combiner)
+        recipe = self._recipe(template)
         self._forget_evidence()
         if y is None:
             raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
@@ -107,62 +115,83 @@ class PartitionedEstimator(BaseEstimator):
         labels, targets = self._targets(y)
         check_consistent_length(features, targets)
         weights = read_weights(sample_weight, features, template)
-        seed = _seed(self.random_state)
-
+        job = FitJob(template=template, seed=_seed(self.random_state), cpus=self.cpus_per_member, labels=labels)
+        executor = make_executor(self.executor, self.cpus_per_member)
         clock = Stopwatch()
         with measure_usage() as self.fit_usage_:
             with clock("encode"):
-                self.encoder_ = (
-                    None if self.encoder is None else clone(make_encoder(self.encoder)).fit(_frame(features))
-                )
-                matrix = features if self.encoder_ is None else self.encoder_.transform(_frame(features))
+                matrix = self._encode(features)
+            table = Part(0, matrix, targets, weights)
             with clock("partition"):
-                keys = row_keys(len(targets), stratum=None if labels is None else targets, groups=groups, time=time)
-                self.partitions_ = cut(partitioner, keys, self.n_partitions, seed)
-            executor = make_executor(self.executor, self.cpus_per_member)
-            with clock("members"):
-                job = FitJob(template=template, seed=seed, cpus=self.cpus_per_member, labels=labels)
-                self._fit_members(job, matrix, targets, weights, executor)
-            with clock("combine"):
-                pool = MemberPool.of(tuple(self.members_), None if labels is None else len(labels))
-                context = FittedContext(pool, matrix, targets, self.partitions_, executor)
-                self.predictor_ = combiner.fit(context)
+                stratum = None if labels is None else targets
+                keys = row_keys(len(targets), stratum=stratum, groups=groups, time=time, features=matrix)
+            if recipe is None:
+                with clock("select"):
+                    recipe = self._select(job, table, keys, executor)
+            if recipe.n_partitions == 1 and self.n_partitions > 1:
+                job, executor = _undistributed(job)
+            assembled = assemble(recipe, job, table, keys, executor, clock, show_progress=self.verbose > 0)
+        self.recipe_, self.predictor_ = recipe, assembled.predictor
+        self.members_, self.failures_ = list(assembled.context.members), list(assembled.failures)
+        self.partitions_ = assembled.context.partitions
         with clock("evidence"):
-            if self.out_of_partition:
-                self._keep_evidence(context.evidence(self.predictor_), targets)
+            if self.out_of_partition and recipe.judged_out_of_partition and isinstance(self.predictor_, Aggregate):
+                self._keep_evidence(assembled.context.judge(recipe.combiner, self.predictor_), targets)
         self.timings_ = clock.seconds
         return self
 
-    def _check_numbers(self, combiner: Combiner) -> None:
-        for name in ("n_partitions", "cpus_per_member"):
+    def _recipe(self, template: Any) -> Recipe | None:
+        """Return the recipe that was asked for, None where the data shall choose."""
+        for name in ("n_partitions", "cpus_per_member", "replication"):
             value = getattr(self, name)
             if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
                 raise InputError(f"{name}={value!r} is wrong. Valid: a whole number, 1 or more.")
-        if self.n_partitions < 2 and (self.out_of_partition or combiner.needs_evidence):
-            raise InputError(
-                f"n_partitions={self.n_partitions} leaves no member that has not seen a row, so there is no "
-                "out-of-partition evidence. Valid: 2 or more; or leave out_of_partition off and combine without scores."
-            )
+        if self.match_updates:
+            passes_of(template)
+        if asked_for(self.partitioner, self.combine) is not None:
+            if self.replication > 1 or self.n_partitions < 2:
+                raise InputError(
+                    f"combine='auto' with n_partitions={self.n_partitions} and replication={self.replication}: there "
+                    "is nothing to choose. Valid: 2 partitions or more, and replication=1."
+                )
+            return None
+        recipe = make_recipe(
+            None if self.partitioner == "auto" else self.partitioner,
+            cast("str | Combiner | None", self.combine),
+            self._task,
+            template,
+            n_partitions=self.n_partitions,
+            replication=self.replication,
+            match_updates=self.match_updates,
+        )
+        recipe.check(out_of_partition=self.out_of_partition)
+        return recipe
+
+    def _select(self, job: FitJob, table: Part, keys: RowKeys, executor: Executor) -> Recipe:
+        recipes = recipes_for(
+            None if self.partitioner == "auto" else self.partitioner,
+            self._task,
+            job.template,
+            n_partitions=self.n_partitions,
+            match_updates=self.match_updates,
+        )
+        auto = asked_for(self.partitioner, self.combine) or Auto()
+        selection = select(recipes, auto, job, table, keys, executor)
+        self.leaderboard_, self.selection_reason_ = selection.leaderboard(), selection.reason
+        return selection.recipe
+
+    def _encode(self, features: Any) -> Any:
+        if self.encoder is None:
+            self.encoder_ = None
+            return features
+        self.encoder_ = clone(make_encoder(self.encoder)).fit(_frame(features))
+        return self.encoder_.transform(_frame(features))
 
     def _forget_evidence(self) -> None:
-        """Remove what an earlier fit may have left: this one may not be asked for evidence."""
-        for name in [name for name in vars(self) if name.startswith("out_of_partition_")]:
+        """Remove what an earlier fit may have left: this one may not be asked for it."""
+        left = ("out_of_partition_", "leaderboard_", "selection_reason_")
+        for name in [name for name in vars(self) if name.startswith(left)]:
             delattr(self, name)
-
-    def _fit_members(
-        self, job: FitJob, X: Any, y: NDArray[Any], weights: NDArray[np.float64] | None, executor: Executor
-    ) -> None:
-        rows = self.partitions_.rows
-
-        def part(partition: int) -> Part:
-            chosen = rows[partition]
-            return Part(partition, take_rows(X, chosen), y[chosen], None if weights is None else weights[chosen])
-
-        with member_progress(self.partitions_.sizes, shown=self.verbose > 0) as observe:
-            self.members_, self.failures_ = fit_members(job, part, self.partitions_, executor, observe)
-        broken = [failure for failure in self.failures_ if failure.reason != "zero_weight"]
-        if broken:
-            raise MemberFitError(broken)
 
     def _keep_evidence(self, evidence: Evidence, targets: NDArray[Any]) -> None:
         self.out_of_partition_outputs_ = evidence.outputs
@@ -189,6 +218,31 @@ class PartitionedEstimator(BaseEstimator):
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the predicted class labels or values of the rows."""
         return self._decide(self.predict_outputs(X))
+
+    def to_single(self) -> Any:
+        """Return the plain scikit-learn model that the members were merged into; it predicts without partwise.
+
+        It knows the original class labels, and takes the columns as ``encoder_`` gives them where there is one.
+
+        Raises
+        ------
+        InputError
+            If the members were combined, not merged.
+        """
+        check_is_fitted(self, "predictor_")
+        members = self.predictor_.pool.members
+        if len(members) != 1:
+            raise InputError(
+                f"combine={self.combine!r} keeps {len(members)} members, so there is no single model to hand out. "
+                "Fit with combine='pool', or with n_partitions=1."
+            )
+        model = copy.deepcopy(members[0].estimator)
+        model = model.to_single() if hasattr(model, "to_single") else model
+        return self._labelled(model, members[0])
+
+    def _labelled(self, model: Any, member: Member) -> Any:  # noqa: ARG002 - for the classifier
+        """Return the model with the user's labels in place of class codes."""
+        return model
 
     @classmethod
     def _of_members(cls, members: list[Member], n_classes: int | None, combine: str | Combiner) -> Self:
@@ -225,7 +279,15 @@ class _NoRows:
     def __init__(self, pool: MemberPool) -> None:
         self.pool = pool
 
-    def evidence(self, predictor: Predictor) -> Evidence:  # noqa: ARG002 - the protocol's signature
+    @property
+    def partitions(self) -> Partitions:
+        raise InputError("Models that were fitted elsewhere bring no partitions. Use 'soft', 'vote', 'mean', 'median'.")
+
+    @property
+    def template(self) -> Any:
+        raise InputError("Models that were fitted elsewhere are not merged. Use 'soft', 'vote', 'mean', 'median'.")
+
+    def evidence(self) -> MemberEvidence:
         raise InputError(
             "This combiner learns from out-of-partition predictions, and models that were fitted elsewhere bring no "
             "training rows. Use 'soft', 'vote', 'mean', 'median', or 'weighted' with sizes."
@@ -247,6 +309,12 @@ def check_models(models: Sequence[Any], sizes: Sequence[float] | None, attribute
         raise InputError(f"Models {lacking} have no `{attribute}`: they are not fitted, or of another task.")
     if sizes is not None and len(sizes) != len(models):
         raise InputError(f"sizes has {len(sizes)} values for {len(models)} models. Give one for each.")
+
+
+def _undistributed(job: FitJob) -> tuple[FitJob, Executor]:
+    """Return job and executor for one model that is fitted in this process, on all cores."""
+    cores = os.cpu_count() or 1
+    return replace(job, cpus=cores), make_executor("inline", cores)
 
 
 def _frame(X: Any) -> pd.DataFrame:

@@ -10,12 +10,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
 
-from partwise.combiners import make_combiner
 from partwise.digests import content_digest
 from partwise.ensemble.base import PartitionedEstimator, check_models
 from partwise.errors import InputError
 from partwise.protocols import Combiner, Encoder, Executor, Partitioner
 from partwise.records import Member
+from partwise.selection import Auto
 from partwise.validation import class_target
 
 __all__ = ["PartitionedClassifier"]
@@ -34,10 +34,22 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
     n_partitions
         How many partitions the rows are cut into; each is one task.
     partitioner
-        ``stratified``, ``shuffled``, ``grouped``, ``ordered``, or a settings object.
+        ``stratified``, ``shuffled``, ``grouped``, ``ordered`` (samples of the table), ``clustered`` (cells of the
+        feature space), ``replicated`` (all rows to each), or a settings object such as ``Clustered(overlap=0.1)``.
+        None takes what suits ``combine``: ``stratified`` unless it routes or pools.
     combine
-        ``soft`` (mean of probabilities; of decision values where a member has none, of votes where it has neither),
-        ``vote``, ``weighted`` (by size), ``weighted:score``, or a settings object such as ``Weighted(by="score")``.
+        For samples ``soft`` (mean of probabilities; of decision values where a member has none, of votes where it
+        has neither), ``vote``, ``weighted`` (by size), ``weighted:score``, ``stack``, ``greedy``; for cells
+        ``route``; ``pool`` where parts can be merged into one exact model (forests, naive Bayes, linear models,
+        discriminants, neighbours); or a settings object such as ``Route(neighbours=3)``. None takes what suits
+        ``partitioner``: ``soft`` for samples.
+    replication
+        To how many partitions each row goes: accuracy for compute. Out-of-partition evidence then comes from the
+        members that never saw the row.
+    match_updates
+        Whether learners that count passes over the rows (perceptrons, stochastic gradient descent) make as many
+        updates on a partition as on the whole table, not as many passes: each member then costs about as much as
+        one model.
     encoder
         None hands the columns to the learner as they are. ``table``, or an encoder object, turns raw columns
         (text, dates, missing values) into numbers; fitted once, shared by all members.
@@ -94,8 +106,10 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
         estimator: Any = None,
         *,
         n_partitions: int = 8,
-        partitioner: str | Partitioner = "stratified",
-        combine: str | Combiner = "soft",
+        partitioner: str | Partitioner | None = None,
+        combine: str | Combiner | Auto | None = None,
+        replication: int = 1,
+        match_updates: bool = False,
         encoder: str | Encoder | None = None,
         executor: str | Executor = "ray",
         cpus_per_member: int = 1,
@@ -108,6 +122,8 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
             n_partitions=n_partitions,
             partitioner=partitioner,
             combine=combine,
+            replication=replication,
+            match_updates=match_updates,
             encoder=encoder,
             executor=executor,
             cpus_per_member=cpus_per_member,
@@ -129,13 +145,19 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
     def _score(self, targets: NDArray[Any], outputs: NDArray[np.float64]) -> float:
         return float(accuracy_score(targets, outputs.argmax(axis=1)))
 
+    def _labelled(self, model: Any, member: Member) -> Any:
+        codes = np.arange(len(self.classes_)) if member.classes is None else member.classes
+        _relabel(model, self.classes_[codes])
+        return model
+
     def _has_probabilities(self) -> bool:
         if hasattr(self, "predictor_"):
             return bool(self.predictor_.kind == "probability")
         try:
-            kept = make_combiner(self.combine).keeps_probabilities
+            recipe = self._recipe(self._template())
         except InputError:  # it is for fit to say so
-            kept = True
+            recipe = None
+        kept = recipe is None or recipe.combiner.keeps_probabilities
         return kept and hasattr(self._template(), "predict_proba")
 
     @available_if(_has_probabilities)
@@ -184,3 +206,30 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
         ensemble = cls._of_members(members, len(classes), combine)
         ensemble.classes_ = classes
         return ensemble
+
+
+_LABEL_ENCODERS = ("_label_binarizer", "_label_encoder", "_le", "le_")
+"""Where estimators keep what turns codes into labels, if ``classes_`` alone is not it."""
+
+
+def _relabel(model: Any, labels: NDArray[Any]) -> None:
+    """Give a fitted classifier, or the last step of a Pipeline, these labels in place of class codes.
+
+    Raises
+    ------
+    InputError
+        If the estimator computes its labels.
+    """
+    if hasattr(model, "steps"):
+        _relabel(model.steps[-1][1], labels)
+        return
+    try:
+        model.classes_ = labels
+    except AttributeError as error:
+        raise InputError(
+            f"{type(model).__name__} computes its classes_, so it cannot be given the original labels. Fit it itself, "
+            "or take predictor_.pool.members[0].estimator, which predicts class codes."
+        ) from error
+    for name in _LABEL_ENCODERS:
+        if hasattr(model, name):
+            getattr(model, name).classes_ = labels

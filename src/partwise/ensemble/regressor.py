@@ -13,6 +13,7 @@ from partwise.digests import content_digest
 from partwise.ensemble.base import PartitionedEstimator, check_models
 from partwise.protocols import Combiner, Encoder, Executor, Partitioner
 from partwise.records import Member
+from partwise.selection import Auto
 from partwise.validation import value_target
 
 __all__ = ["PartitionedRegressor"]
@@ -25,13 +26,17 @@ class PartitionedRegressor(RegressorMixin, PartitionedEstimator):
     ----------
     estimator
         Any scikit-learn-compatible regressor or Pipeline; None takes ``HistGradientBoostingRegressor()``.
-    n_partitions, encoder, executor, cpus_per_member, out_of_partition, random_state, verbose
+    n_partitions, replication, match_updates, encoder, executor, cpus_per_member, out_of_partition
+        As in :class:`PartitionedClassifier`.
+    random_state, verbose
         As in :class:`PartitionedClassifier`.
     partitioner
-        ``shuffled``, ``grouped``, ``ordered``, or a settings object.
+        ``shuffled``, ``grouped``, ``ordered``, ``clustered``, ``replicated``, or a settings object. None takes what
+        suits ``combine``: ``shuffled`` unless it routes or pools.
     combine
-        ``mean``, ``median``, ``weighted`` (by size), ``weighted:score``, or a settings object such as
-        ``Weighted(by="score")``.
+        For samples ``mean``, ``median``, ``weighted`` (by size), ``weighted:score``, ``stack``, ``greedy``; for cells
+        ``route``; ``pool`` where parts can be merged into one exact model; or a settings object such as
+        ``Weighted(by="score")``. None takes what suits ``partitioner``: ``mean`` for samples.
 
     Attributes
     ----------
@@ -57,8 +62,10 @@ class PartitionedRegressor(RegressorMixin, PartitionedEstimator):
         estimator: Any = None,
         *,
         n_partitions: int = 8,
-        partitioner: str | Partitioner = "shuffled",
-        combine: str | Combiner = "mean",
+        partitioner: str | Partitioner | None = None,
+        combine: str | Combiner | Auto | None = None,
+        replication: int = 1,
+        match_updates: bool = False,
         encoder: str | Encoder | None = None,
         executor: str | Executor = "ray",
         cpus_per_member: int = 1,
@@ -71,6 +78,8 @@ class PartitionedRegressor(RegressorMixin, PartitionedEstimator):
             n_partitions=n_partitions,
             partitioner=partitioner,
             combine=combine,
+            replication=replication,
+            match_updates=match_updates,
             encoder=encoder,
             executor=executor,
             cpus_per_member=cpus_per_member,

@@ -17,7 +17,7 @@ from partwise.config import CompareConfig
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.evaluation import Outputs, Truth
 from partwise.executors.ray_tasks import RayExecutor
-from partwise.experiment.preparing import Recipe, make_recipe, read_dataset
+from partwise.experiment.preparing import Setup, make_setup, read_dataset
 from partwise.experiment.recording import Recorder
 from partwise.fitting import FitJob, prepare_worker
 from partwise.resources import Stopwatch
@@ -61,8 +61,8 @@ def compare(config: CompareConfig, say: Say = lambda _: None, *, show_progress: 
     # 1. The table: which columns and which rows play which part.
     say(f"Reading {config.data}")
     config, dataset, facts = read_dataset(config)
-    # 2. The recipe, checked against the task; all mistakes at once.
-    recipe = make_recipe(config, dataset)
+    # 2. The setup, checked against the task; all mistakes at once.
+    setup = make_setup(config, dataset)
     # 3. Where the run is recorded; both places are tried before anything is fitted.
     directory = RunDirectory.create(config.output or default_run_directory(datetime.now(UTC)))
     tracker = make_tracker(config.tracking_uri, config.experiment)
@@ -70,9 +70,9 @@ def compare(config: CompareConfig, say: Say = lambda _: None, *, show_progress: 
     recorder = Recorder(directory, tracker)
     status = "failed"
     try:
-        recorder.start(config, dataset, recipe, facts)
-        summary = recipe.summary(config, facts["notes"])
-        comparison = _measure(config, dataset, recipe, summary, recorder, say, show_progress=show_progress)
+        recorder.start(config, dataset, setup, facts)
+        summary = setup.summary(config, facts["notes"])
+        comparison = _measure(config, dataset, setup, summary, recorder, say, show_progress=show_progress)
         status = "finished"
     except Exception as error:
         recorder.failed(error)
@@ -94,7 +94,7 @@ def compare(config: CompareConfig, say: Say = lambda _: None, *, show_progress: 
 def _measure(
     config: CompareConfig,
     dataset: Dataset,
-    recipe: Recipe,
+    setup: Setup,
     summary: Summary,
     recorder: Recorder,
     say: Say,
@@ -112,14 +112,14 @@ def _measure(
     # 4. One model on all rows, alone on this machine.
     cores = os.cpu_count() or 1
     say(f"Fitting one model on {len(dataset.train):,} rows in a fresh process ({cores} cores)")
-    single = fit_in_fresh_process(_single_job(config, dataset, recipe, cores))
+    single = fit_in_fresh_process(_single_job(config, dataset, setup, cores))
     # 5. Workers that have imported what a fit needs.
     say("Starting Ray" if config.address is None else f"Preparing the workers of {config.address}")
     with clock("startup"):
-        executor.warm(prepare_worker, recipe.learner.estimator)
+        executor.warm(prepare_worker, setup.learner.estimator)
     # 6. One member per partition, and their combination.
     say(f"Fitting {config.partitions} members on {executor.slots} workers")
-    model = _ensemble(config, dataset, recipe, executor, show_progress=show_progress)
+    model = _ensemble(config, dataset, setup, executor, show_progress=show_progress)
     targets = dataset.y_train if dataset.labels is None else dataset.labels[dataset.y_train]
     model.fit(dataset.train, targets, dataset.weights, groups=dataset.groups, time=dataset.times)
     recorder.members(model)
@@ -128,7 +128,7 @@ def _measure(
     with clock("predict"):
         outputs = model.predict_outputs(dataset.test)
     say("Comparing")
-    judged = _judge(config, dataset, recipe, single, model, outputs)
+    judged = _judge(config, dataset, setup, single, model, outputs)
     costs = Costs(
         startup_seconds=clock.seconds["startup"],
         predict_seconds=clock.seconds["predict"],
@@ -143,10 +143,10 @@ def _measure(
     return comparison
 
 
-def _single_job(config: CompareConfig, dataset: Dataset, recipe: Recipe, cores: int) -> SingleJob:
+def _single_job(config: CompareConfig, dataset: Dataset, setup: Setup, cores: int) -> SingleJob:
     return SingleJob(
-        job=FitJob(template=recipe.learner.estimator, seed=config.seed, cpus=cores, labels=dataset.labels),
-        encoder=recipe.encoder,
+        job=FitJob(template=setup.learner.estimator, seed=config.seed, cpus=cores, labels=dataset.labels),
+        encoder=setup.encoder,
         train=dataset.train,
         y=dataset.y_train,
         weights=dataset.weights,
@@ -157,7 +157,7 @@ def _single_job(config: CompareConfig, dataset: Dataset, recipe: Recipe, cores: 
 def _judge(
     config: CompareConfig,
     dataset: Dataset,
-    recipe: Recipe,
+    setup: Setup,
     single: SingleResult,
     model: Model,
     outputs: NDArray[np.float64],
@@ -166,7 +166,7 @@ def _judge(
     if dataset.labels is not None:
         n_classes, outputs = len(dataset.labels), dataset.align(outputs, model.classes_)
     return Judged(
-        metric=recipe.metric,
+        metric=setup.metric,
         truth=Truth(dataset.y_test, n_classes, dataset.test_groups),
         single=Outputs.from_array(single.outputs, single.kind),
         ensemble=Outputs.from_array(outputs, model.predictor_.kind),
@@ -175,18 +175,20 @@ def _judge(
 
 
 def _ensemble(
-    config: CompareConfig, dataset: Dataset, recipe: Recipe, executor: RayExecutor, *, show_progress: bool
+    config: CompareConfig, dataset: Dataset, setup: Setup, executor: RayExecutor, *, show_progress: bool
 ) -> Model:
     kind = PartitionedRegressor if dataset.labels is None else PartitionedClassifier
     return kind(
-        recipe.learner.estimator,
+        setup.learner.estimator,
         n_partitions=config.partitions,
-        partitioner=recipe.partitioner,
-        combine=recipe.combine,
-        encoder=recipe.encoder,
+        partitioner=setup.partitioner,
+        combine=setup.combine,
+        encoder=setup.encoder,
         executor=executor,
         cpus_per_member=config.cpus_per_member,
-        out_of_partition=config.evidence,
+        out_of_partition=setup.evidence,
+        replication=setup.replication,
+        match_updates=setup.match_updates,
         random_state=config.seed,
         verbose=int(show_progress),
     )

@@ -1,11 +1,10 @@
 """From a configuration to a dataset and a recipe; every mistake is found before anything is fitted."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from partwise.combiners import make_combiner
 from partwise.comparison.dataset import Dataset, Roles, make_dataset
 from partwise.comparison.judging import Summary
 from partwise.config import CompareConfig
@@ -14,35 +13,58 @@ from partwise.encoders import TableEncoder
 from partwise.errors import ConfigurationError, InputError
 from partwise.evaluation import Metric, resolve_metric
 from partwise.learners import make_learner, parse_parameters
+from partwise.learners.updates import passes_of
+from partwise.naming import label
 from partwise.partitioners import make_partitioner
 from partwise.protocols import Encoder
 from partwise.provenance import data_digest
+from partwise.recipes import Recipe, make_recipe
 from partwise.records import Learner
+from partwise.selection import Auto, asked_for
 from partwise.sources import FlightsSource, open_source, read_table
 from partwise.validation import check_estimator, read_weights
 
-__all__ = ["Recipe", "make_recipe", "read_dataset"]
+__all__ = ["Setup", "make_setup", "read_dataset"]
+
+_UPDATES_MATCHED = ("mlp", "sgd")
+"""Learners by name whose members make as many updates as one model, unless the user says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """What is fitted: the learner, its encoder, and the settings of cut and combination; and how it is judged."""
+class Setup:
+    """What is fitted: the learner, its encoder, and the settings of cut and combination; and how it is judged.
+
+    ``partitioner`` and ``combine`` are names; where the data shall choose, they are as the user wrote them.
+    ``evidence`` says whether training rows are predicted by members that never saw them, which judges samples alone.
+    """
 
     learner: Learner
     encoder: Encoder | None
-    partitioner: str
-    combine: str
+    partitioner: str | None
+    combine: str | None
+    replication: int
+    match_updates: bool
+    evidence: bool
     metric: Metric
 
     def summary(self, config: CompareConfig, notes: list[str]) -> Summary:
         """Return the names under which the recipe is reported."""
+        notes = [*notes, *self._notes(config)]
         return Summary(
             learner=self.learner.name,
-            partitions=config.partitions,
-            partitioner=self.partitioner,
-            combine=self.combine,
-            notes=notes if config.weight is None else [*notes, "Weights count in the fits, not in the scores."],
+            notes=notes,
         )
+
+    def _notes(self, config: CompareConfig) -> Iterator[str]:
+        if config.weight is not None:
+            yield "Weights count in the fits, not in the scores."
+        if self.match_updates:
+            yield (
+                "Each member made up to as many updates as one model on all rows, not as many passes: it may cost as "
+                "much as that model (--no-match-updates)."
+            )
+        if self.replication > 1:
+            yield f"Each row went to {self.replication} partitions."
 
 
 def read_dataset(config: CompareConfig) -> tuple[CompareConfig, Dataset, dict[str, Any]]:
@@ -88,7 +110,7 @@ def read_dataset(config: CompareConfig) -> tuple[CompareConfig, Dataset, dict[st
     return config, dataset, facts
 
 
-def make_recipe(config: CompareConfig, dataset: Dataset) -> Recipe:
+def make_setup(config: CompareConfig, dataset: Dataset) -> Setup:
     """Return what is fitted and how it is judged.
 
     Raises
@@ -108,24 +130,52 @@ def make_recipe(config: CompareConfig, dataset: Dataset) -> Recipe:
     n_classes = None if dataset.labels is None else len(dataset.labels)
     metric = attempt(lambda: resolve_metric(config.metric, n_classes))
     learner = attempt(lambda: make_learner(config.learner, dataset.task, parse_parameters(config.param)))
-    combine = config.combine or ("mean" if dataset.labels is None else "soft")
-    attempt(lambda: make_combiner(combine, dataset.task))
-    partitioner = config.partitioner or _default_partitioner(config, dataset)
-    attempt(lambda: _check_partitioner(partitioner, config, dataset))
+    attempt(lambda: _check_partitions(config, dataset))
     if mistakes:
         raise ConfigurationError(mistakes)
-    _check_before_paying(config, dataset, learner, partitioner)
-    encoder = TableEncoder(learner.needs) if config.encode else None
-    return Recipe(learner=learner, encoder=encoder, partitioner=partitioner, combine=combine, metric=metric)
+    recipe = _recipe(config, dataset, learner)
+    _check_before_paying(config, dataset, learner, recipe)
+    by_name = learner.name in _UPDATES_MATCHED and (recipe is None or recipe.merge is None)
+    match = by_name if config.match_updates is None else config.match_updates
+    if match:
+        passes_of(learner.estimator)
+    return Setup(
+        learner=learner,
+        encoder=TableEncoder(learner.needs) if config.encode else None,
+        partitioner=_wanted_partitioner(config) if recipe is None else label(recipe.partitioner),
+        combine=config.combine if recipe is None else label(recipe.combiner),
+        replication=config.replication,
+        match_updates=match,
+        evidence=config.evidence and (recipe is None or recipe.judged_out_of_partition),
+        metric=metric,
+    )
 
 
-def _check_before_paying(config: CompareConfig, dataset: Dataset, learner: Learner, partitioner: str) -> None:
+def _recipe(config: CompareConfig, dataset: Dataset, learner: Learner) -> Recipe | None:
+    """Return what is asked for, None where the data shall choose."""
+    partitioner = _wanted_partitioner(config)
+    if asked_for(partitioner, config.combine) is not None:
+        return None
+    return make_recipe(
+        None if partitioner == Auto.name else partitioner,
+        config.combine,
+        dataset.task,
+        learner.estimator,
+        n_partitions=config.partitions,
+        replication=config.replication,
+    )
+
+
+def _check_before_paying(config: CompareConfig, dataset: Dataset, learner: Learner, recipe: Recipe | None) -> None:
     """Do what is cheap of a fit, so that its complaints come before the single model is fitted."""
     check_estimator(learner.estimator, dataset.task)
     read_weights(dataset.weights, dataset.train, learner.estimator)
-    stratum = None if dataset.labels is None else dataset.y_train
-    keys = row_keys(len(dataset.train), stratum=stratum, groups=dataset.groups, time=dataset.times)
-    cut(make_partitioner(partitioner), keys, config.partitions, config.seed)
+    if recipe is not None:
+        recipe.check(out_of_partition=False)
+    if recipe is not None and "features" not in recipe.partitioner.needs:
+        stratum = None if dataset.labels is None else dataset.y_train
+        keys = row_keys(len(dataset.train), stratum=stratum, groups=dataset.groups, time=dataset.times)
+        cut(recipe.partitioner, keys, config.partitions, config.seed, config.replication)
     cores = os.cpu_count() or 1
     if config.address is None and config.cpus_per_member > cores:
         raise InputError(
@@ -133,15 +183,16 @@ def _check_before_paying(config: CompareConfig, dataset: Dataset, learner: Learn
         )
 
 
-def _default_partitioner(config: CompareConfig, dataset: Dataset) -> str:
-    if config.group is not None:
-        return "grouped"
-    return "shuffled" if dataset.labels is None else "stratified"
+def _wanted_partitioner(config: CompareConfig) -> str | None:
+    return "grouped" if config.partitioner is None and config.group is not None else config.partitioner
 
 
-def _check_partitioner(name: str, config: CompareConfig, dataset: Dataset) -> None:
-    if "stratum" in make_partitioner(name).needs and dataset.labels is None:
-        raise InputError(f"--partitioner {name!r} needs classes, and the target is a number. Valid: shuffled, ordered.")
+def _check_partitions(config: CompareConfig, dataset: Dataset) -> None:
+    wanted = _wanted_partitioner(config)
+    if wanted not in {None, Auto.name} and "stratum" in make_partitioner(wanted).needs and dataset.labels is None:
+        raise InputError(
+            f"--partitioner {wanted!r} needs classes, and the target is a number. Valid: shuffled, ordered, clustered."
+        )
     if config.partitions > len(dataset.train):
         raise InputError(
             f"--partitions {config.partitions} for {len(dataset.train):,} training rows. "

@@ -1,11 +1,12 @@
 """Write what a run finds: its directory, its journal, and the tracker that follows the journal."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from partwise.comparison.dataset import Dataset
 from partwise.comparison.judging import Judged
@@ -14,10 +15,10 @@ from partwise.config import CompareConfig
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.errors import MemberFitError, PartwiseError
 from partwise.evaluation import Growth, Outputs, Truth, curve_as_members_are_added, reported_metrics, score_intervals
-from partwise.experiment.preparing import Recipe
+from partwise.experiment.preparing import Setup
 from partwise.model_store import StoredModel, save_model
 from partwise.prediction import member_outputs
-from partwise.protocols import Executor, Tracker
+from partwise.protocols import Aggregate, Executor, Predictor, Tracker
 from partwise.provenance import git_commit, versions
 from partwise.records import MemberFailure
 from partwise.report.plots import PlotData, write_plots
@@ -43,17 +44,18 @@ class Recorder:
     tracking_fault: str | None = None
     """Why the tracker was given up: tracking never costs a result, and what it lacks is in the journal."""
 
-    def start(self, config: CompareConfig, dataset: Dataset, recipe: Recipe, facts: dict[str, Any]) -> None:
+    def start(self, config: CompareConfig, dataset: Dataset, setup: Setup, facts: dict[str, Any]) -> None:
         """Record the settings, the data and the software."""
         settings = {
             **config.model_dump(mode="json", exclude={"output", "tracking_uri", "experiment"}),
             "task": dataset.task,
-            "metric": recipe.metric.name,
-            "partitioner": recipe.partitioner,
-            "combine": recipe.combine,
+            "metric": setup.metric.name,
+            "partitioner": setup.partitioner or "auto",
+            "combine": setup.combine or "auto",
+            "match_updates": setup.match_updates,
             "holdout": dataset.holdout.description,
         }
-        for name, value in recipe.learner.estimator.get_params().items():
+        for name, value in setup.learner.estimator.get_params().items():
             settings[f"learner.{name}"] = str(value)
         self.facts = {"settings": settings, "dataset": facts, "versions": versions(), "git_commit": git_commit()}
         self._write_state("running")
@@ -201,25 +203,33 @@ def _plot_data(model: Model, dataset: Dataset, judged: Judged, executor: Executo
         class_names=() if dataset.labels is None else tuple(map(str, dataset.labels)),
         intervals=score_intervals(list(metrics.values()), judged.truth, outputs, seed=judged.seed),
         members=tuple(model.members_),
-        growth=_growth(model, dataset, judged, executor),
+        growth=_growth(model, model.predictor_, dataset, judged, executor),
     )
 
 
-def _growth(model: Model, dataset: Dataset, judged: Judged, executor: Executor) -> Growth:
-    """Return the metric as members are added, on a sample of the test rows: each member speaks alone here."""
+def _growth(model: Model, predictor: Predictor, dataset: Dataset, judged: Judged, executor: Executor) -> Growth | None:
+    """Return the metric as members are added, on a sample of the test rows; None where members are local or merged."""
+    n_members = len(predictor.pool.members)
+    if not isinstance(predictor, Aggregate) or n_members < 2:
+        return None
     n_rows = len(dataset.test)
     chosen = np.sort(np.random.default_rng(judged.seed).choice(n_rows, min(n_rows, _GROWTH_ROWS), replace=False))
     rows = dataset.test.iloc[chosen]
-    predictor = model.predictor_.first(_GROWTH_MEMBERS)
     matrix = rows if model.encoder_ is None else model.encoder_.transform(rows)
-    each = member_outputs(predictor.pool, matrix, executor)
-    if dataset.labels is not None:
-        each = np.stack([dataset.align(outputs, model.classes_) for outputs in each])
+    first = replace(predictor.pool, members=predictor.pool.members[:_GROWTH_MEMBERS])
+    each = member_outputs(first, matrix, executor)
     truth = Truth(judged.truth.y[chosen], judged.truth.n_classes)
 
+    def aligned(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        return outputs if dataset.labels is None else dataset.align(outputs, model.classes_)
+
     def combined(_so_far: Any, _member: Any, n_so_far: int) -> Any:
-        return predictor.first(n_so_far + 1).combine(each[: n_so_far + 1])
+        speaking = np.full((n_members, *each.shape[1:]), np.nan)
+        speaking[: n_so_far + 1] = each[: n_so_far + 1]
+        return aligned(predictor.combine(speaking))
 
     said = judged.single
     single = Outputs(said.labels[chosen], None if said.scores is None else said.scores[chosen], said.kind)
-    return curve_as_members_are_added(judged.metric, truth, each, predictor.kind, fold=combined, single=single)
+    return curve_as_members_are_added(
+        judged.metric, truth, map(aligned, each), predictor.kind, fold=combined, single=single
+    )

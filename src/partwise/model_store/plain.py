@@ -8,18 +8,27 @@ from numpy.typing import NDArray
 
 from partwise.errors import ModelStoreError
 from partwise.pool import AggregatedPredictor, MemberPool
-from partwise.protocols import Predictor
+from partwise.protocols import Aggregate, Predictor
+from partwise.routed import RoutedPredictor
+from partwise.routing import Router, Scaling
+from partwise.stacking import StackedPredictor
 
 __all__ = ["PREDICTORS", "array_of", "plain_array", "plain_predictor", "predictor_of"]
 
-PREDICTORS: dict[str, type[Any]] = {"aggregated": AggregatedPredictor}
-"""Name to predictor: a frozen dataclass of ``pool`` and of numbers, texts and arrays."""
+PREDICTORS: dict[str, type[Any]] = {
+    "aggregated": AggregatedPredictor,
+    "routed": RoutedPredictor,
+    "stacked": StackedPredictor,
+}
+"""Name to predictor: a frozen dataclass of ``pool`` and of numbers, texts, arrays, and records of such."""
+
+_RECORDS: dict[str, type[Any]] = {"router": Router, "scaling": Scaling}
 
 _KINDS = "biufUMm"
 
 
 def plain_array(array: NDArray[Any] | None) -> dict[str, Any] | None:
-    """Return an array of one dimension as its type and a list.
+    """Return an array as its type and a list, of lists where it has several dimensions.
 
     Raises
     ------
@@ -31,7 +40,7 @@ def plain_array(array: NDArray[Any] | None) -> dict[str, Any] | None:
     array = np.asarray(array)
     kind = array.dtype.kind
     values = array.astype(np.int64).tolist() if kind in "Mm" else array.tolist()
-    odd = [value for value in values if not isinstance(value, (str, int, float))]
+    odd = [value for value in array.ravel().tolist() if not isinstance(value, (str, int, float))]
     if odd or kind not in _KINDS + "O":
         example = repr(odd[0]) if odd else repr(array.dtype)
         raise ModelStoreError(
@@ -65,10 +74,26 @@ def plain_predictor(predictor: Predictor) -> dict[str, Any]:
             f"A {kind.__name__} cannot be stored. Valid: {', '.join(sorted(k.__name__ for k in names))}. "
             "Register its class in partwise.model_store.plain.PREDICTORS."
         )
-    state = {field.name: getattr(predictor, field.name) for field in fields(kind) if field.name != "pool"}
-    return {"type": names[kind]} | {
-        name: plain_array(value) if isinstance(value, np.ndarray) else value for name, value in state.items()
-    }
+    return {"type": names[kind]} | _plain_fields(predictor)
+
+
+def _plain_fields(record: Any) -> dict[str, Any]:
+    return {field.name: _plain_value(getattr(record, field.name)) for field in fields(record) if field.name != "pool"}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return plain_array(value)
+    names = {kind: name for name, kind in _RECORDS.items()}
+    return {"record": names[type(value)]} | _plain_fields(value) if type(value) in names else value
+
+
+def _value_of(plain: Any) -> Any:
+    if not isinstance(plain, dict):
+        return plain
+    if "record" not in plain:
+        return array_of(plain)
+    return _RECORDS[plain["record"]](**{name: _value_of(part) for name, part in plain.items() if name != "record"})
 
 
 def predictor_of(plain: dict[str, Any], pool: MemberPool) -> Predictor:
@@ -87,10 +112,11 @@ def predictor_of(plain: dict[str, Any], pool: MemberPool) -> Predictor:
             "Load it with the version of partwise that stored it."
         )
     try:
-        values = {key: array_of(value) if isinstance(value, dict) else value for key, value in state.items()}
-        predictor: Predictor = PREDICTORS[name](pool=pool, **values)
+        predictor: Predictor = PREDICTORS[name](pool=pool, **{key: _value_of(value) for key, value in state.items()})
         # One empty round shows now, not at the first prediction, that a rule is unknown or a weight is missing.
-        predictor.combine(np.zeros((len(pool.members), 1, pool.n_classes or 1)))
+        if isinstance(predictor, Aggregate):
+            width = pool.n_classes or getattr(predictor, "n_outputs", 1)
+            predictor.combine(np.zeros((len(pool.members), 1, width)))
     except (KeyError, TypeError, ValueError) as error:
         raise ModelStoreError(
             f"The predictor in model.json cannot be made ({type(error).__name__}: {error}). Store the model again."

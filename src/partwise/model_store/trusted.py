@@ -80,13 +80,23 @@ TRUSTED: frozenset[str] = frozenset(_SKLEARN + _BOOSTING + _CONTAINERS)
 """What fitted learners hold beyond the types that skops trusts by itself; none runs code that a file brings."""
 
 
+_ROOMS = (
+    (("partwise.merging.",), "partwise.merging"),
+    # Its import loads skrub, seconds that a model without an encoder need not wait.
+    (("partwise.", "skrub."), "partwise.encoders"),
+)
+"""Which type names may be listed by which room, in its ``TRUSTED_TYPES``; loaded only when there are such names."""
+
+
 def trusted_types(names: Iterable[str]) -> frozenset[str]:
-    """Return our list, with that of the encoders where one of these type names could be theirs."""
-    foreign = set(names) - TRUSTED
-    return TRUSTED | _encoder_types() if any(name.startswith(("partwise.", "skrub.")) for name in foreign) else TRUSTED
+    """Return our list, with those of the merges and the encoders where one of these type names could be theirs."""
+    trusted, foreign = TRUSTED, set(names)
+    for prefixes, room in _ROOMS:
+        if any(name.startswith(prefixes) for name in foreign - trusted):
+            trusted |= _types_of(room)
+    return trusted
 
 
-@lru_cache(maxsize=1)
-def _encoder_types() -> frozenset[str]:
-    # Not at the top: it loads skrub, seconds that a model without an encoder need not wait.
-    return frozenset(import_module("partwise.encoders").TRUSTED_TYPES)
+@lru_cache
+def _types_of(room: str) -> frozenset[str]:
+    return frozenset(import_module(room).TRUSTED_TYPES)

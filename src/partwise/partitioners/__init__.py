@@ -1,35 +1,48 @@
 """Partitioners: settings of a cut. Fitted on a table's statistics they give a pure Assignment of rows."""
 
-from partwise.errors import InputError, unknown_choice
+from partwise.errors import InputError
+from partwise.naming import named
+from partwise.partitioners.clustered import Clustered
 from partwise.partitioners.grouped import Grouped
 from partwise.partitioners.ordered import Ordered
+from partwise.partitioners.replicated import Replicated
 from partwise.partitioners.shuffled import Shuffled
 from partwise.partitioners.stratified import Stratified
 from partwise.protocols import Partitioner
 
-__all__ = ["PARTITIONERS", "Grouped", "Ordered", "Shuffled", "Stratified", "make_partitioner"]
+__all__ = [
+    "PARTITIONERS",
+    "Clustered",
+    "Grouped",
+    "Ordered",
+    "Replicated",
+    "Shuffled",
+    "Stratified",
+    "make_partitioner",
+]
 
 PARTITIONERS: dict[str, type[Partitioner]] = {
+    "clustered": Clustered,
     "grouped": Grouped,
     "ordered": Ordered,
+    "replicated": Replicated,
     "shuffled": Shuffled,
     "stratified": Stratified,
 }
-"""Name to settings class; each can be made without arguments."""
+"""Name to settings class; each can be made without arguments, or with the text after ``name:``."""
 
 
 def make_partitioner(partitioner: str | Partitioner) -> Partitioner:
-    """Return the settings object for a name; an object is returned as it is.
+    """Return the settings object for ``name`` or ``name:argument``; an object is returned as it is.
 
     Raises
     ------
     InputError
-        If the name is unknown, or the object is no partitioner.
+        If the name or its argument is unknown, or the object is no partitioner.
     """
     if isinstance(partitioner, str):
-        if partitioner not in PARTITIONERS:
-            raise unknown_choice("partitioner", partitioner, PARTITIONERS)
-        return PARTITIONERS[partitioner]()
+        found: Partitioner = named("partitioner", partitioner, PARTITIONERS, PARTITIONERS)
+        return found
     if not (hasattr(partitioner, "fit") and hasattr(partitioner, "needs")):
         raise InputError(
             f"partitioner={partitioner!r} is no partitioner. Give one of {', '.join(PARTITIONERS)}, "

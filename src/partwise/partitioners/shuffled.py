@@ -17,6 +17,7 @@ class Shuffled:
 
     name = "shuffled"
     needs = frozenset[str]()
+    gives = "samples"
 
     def fit(self, statistics: TableStatistics, sample: RowKeys, n_partitions: int, seed: int) -> "ShuffledAssignment":  # noqa: ARG002 - the protocol's signature
         """Return the assignment for a table of this many rows."""

@@ -98,6 +98,10 @@ class Partitioner(Protocol):
     def gives(self) -> str:
         """What a partition is: one of ``samples`` of the table, of ``cells`` of the feature space, of ``copies``."""
 
+    @property
+    def replicable(self) -> bool:
+        """Whether rows may go to several partitions at random: not where a partition is a period or a cell."""
+
     def fit(self, statistics: TableStatistics, sample: RowKeys, n_partitions: int, seed: int) -> Assignment:
         """Return the assignment for a table with these statistics; ``sample`` may be all rows."""
 

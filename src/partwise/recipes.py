@@ -68,11 +68,11 @@ class Recipe:
                 f"n_partitions={self.n_partitions} leaves no member that has not seen a row, so there is no "
                 "out-of-partition evidence. Valid: 2 or more; or leave out_of_partition off and combine without scores."
             )
-        if self.replication > 1 and not self.judged_out_of_partition:
+        if self.replication > 1 and not (self.partitioner.replicable and self.merge is None):
             raise InputError(
                 f"replication={self.replication} does not go with partitioner={self.partitioner.name!r} and "
-                f"combine={self.combiner.name!r}. Valid: 1; cells are shared by clustered:OVERLAP, such as "
-                "clustered:0.1."
+                f"combine={self.combiner.name!r}. Valid: 1; or a partitioner that deals rows at random, such as "
+                "'shuffled'. Cells are shared by clustered:OVERLAP, such as clustered:0.1."
             )
         if out_of_partition and not self.judged_out_of_partition:
             raise InputError(

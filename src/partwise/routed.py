@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from partwise.aggregation import one_hot
 from partwise.pool import MemberPool
 from partwise.records import OutputKind
 from partwise.routing import Router
@@ -18,7 +19,8 @@ __all__ = ["RoutedPredictor"]
 class RoutedPredictor:
     """Members, and the router to them; cell i of the router is the cell of member i.
 
-    With ``neighbours`` above one the nearest cells answer together, weighted by how near they are.
+    With ``neighbours`` above one the nearest cells answer together, weighted by how near they are; members without
+    probabilities then vote, as decision values far from a member's own cell have no bound.
     """
 
     pool: MemberPool
@@ -34,8 +36,8 @@ class RoutedPredictor:
 
     @property
     def kind(self) -> OutputKind:
-        """What the outputs mean: what the pool gives."""
-        return self.pool.kind
+        """What the outputs mean: what the pool gives, or votes where several members without probabilities answer."""
+        return "vote" if self.neighbours > 1 and self.pool.kind == "decision" else self.pool.kind
 
     def outputs(self, X: Any) -> NDArray[np.float64]:
         """Return the outputs of the rows' own members, shape (rows, outputs)."""
@@ -47,6 +49,7 @@ class RoutedPredictor:
             if len(rows) == 0:
                 continue
             said = self.pool.member_outputs(member, take_rows(X, rows))
+            said = one_hot(said) if self.kind == "vote" else said
             if total is None:
                 total = np.zeros((len(cells), said.shape[1]))
             total[rows] += shares[rows, column][:, np.newaxis] * said

@@ -60,7 +60,7 @@ class Auto:
     def __post_init__(self) -> None:
         try:
             object.__setattr__(self, "budget", float(self.budget))
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise InputError(f"Auto(budget={self.budget!r}) is wrong. Valid: a number, 0 or more.") from error
         if not self.budget >= 0:
             raise InputError(f"Auto(budget={self.budget!r}) is wrong. Valid: a number, 0 or more.")

@@ -31,6 +31,18 @@ def finished(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def chosen(tmp_path_factory):
+    """A run in which the data chose the recipe: its folder and what it printed."""
+    folder = tmp_path_factory.mktemp("chosen")
+    wine_table().to_csv(folder / "wine.csv", index=False)
+    command = [sys.executable, "-m", "partwise", "compare", "wine.csv", "--target", "cultivar", "--partitions", "3"]
+    command += ["--learner", "naive_bayes", "--combine", "auto", "--tracking-uri", "off", "--output", "run"]
+    said = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+    assert said.returncode == 0, said.stderr
+    return folder, said
+
+
+@pytest.fixture(scope="module")
 def tracked(finished):
     """The MLflow client on the default store of that run, the parent run and its children."""
     folder, _ = finished
@@ -59,6 +71,23 @@ def test_records_name_the_combiner_as_it_was_asked_for(finished, tracked):
     settings = json.loads((finished[0] / "run" / "run.json").read_text())["settings"]
     said = (Comparison.from_json(finished[1].stdout).combine, settings["combine"], tracked[1].data.params["combine"])
     assert said == ("weighted:score",) * 3
+
+
+def test_the_leaderboard_is_printed_and_recorded(chosen):
+    """Where the data chose, every recipe that was tried is on the terminal, in comparison.json and in a table."""
+    folder, said = chosen
+    comparison = Comparison.from_json((folder / "run" / "comparison.json").read_text())
+    names = {entry.recipe for entry in comparison.leaderboard}
+    assert {"one model", "stratified, pool"} <= names
+    assert all(name in said.stdout for name in names)
+    assert len((folder / "run" / "leaderboard.csv").read_text().splitlines()) == 1 + len(names)
+
+
+def test_the_choice_is_the_recipe_of_the_record(chosen):
+    """The cut and the combination in the record are those of the entry that was chosen."""
+    comparison = Comparison.from_json((chosen[0] / "run" / "comparison.json").read_text())
+    (entry,) = [entry for entry in comparison.leaderboard if entry.chosen]
+    assert entry.recipe in {f"{comparison.partitioner}, {comparison.combine}", "one model"}
 
 
 def test_run_directory_holds_the_records(finished):

@@ -375,9 +375,12 @@ def test_links_to_outside_are_refused(tmp_path, directory):
         ({"task": "ranking"}, "task 'ranking'. Valid: classification, regression"),
         ({"kind": "guess"}, "kind 'guess'. Valid: probability"),
         ({"n_classes": 7}, "n_classes is 7"),
-        ({"predictor": {"type": "oracle"}}, "predictor of type 'oracle'. Valid: aggregated"),
+        ({"predictor": {"type": "oracle"}}, "predictor of type 'oracle'. Valid: aggregated, routed"),
         ({"predictor": {"type": "aggregated", "rule": "luck", "weights": {"dtype": "<f8", "values": [1, 1]}}}, "luck"),
-        ({"predictor": {"type": "aggregated", "rule": "mean", "weights": {"dtype": "<f8", "values": [1]}}}, "1 weights for"),
+        (
+            {"predictor": {"type": "aggregated", "rule": "mean", "weights": {"dtype": "<f8", "values": [1]}}},
+            "1 weights for",
+        ),
     ],
 )
 def test_wrong_values_in_the_manifest_are_named(directory, changes, message):

@@ -129,3 +129,10 @@ def test_settings_are_readable_before_the_fit(settings):
     before = model.get_params()
     model.fit(X, Y)
     assert model.get_params() == before
+
+
+def test_periods_do_not_share_rows():
+    """Rows at random in several partitions would make partitions of an ordered cut no periods."""
+    recipe = make_recipe("ordered", "soft", "classification", LogisticRegression(), n_partitions=4, replication=2)
+    with pytest.raises(InputError, match=r"replication=2 does not go with partitioner='ordered'(.|\n)*'shuffled'"):
+        recipe.check(out_of_partition=False)

@@ -107,7 +107,7 @@ def test_neighbours_smooth_the_borders():
 
 @pytest.mark.parametrize(
     ("learner", "neighbours"),
-    [(LogisticRegression(), 1), (LinearSVC(), 1), (NearestMean(), 1), (LogisticRegression(), 2)],
+    [(LogisticRegression(), 1), (LinearSVC(), 1), (NearestMean(), 1), (LogisticRegression(), 2), (LinearSVC(), 2)],
     ids=str,
 )
 def test_cells_of_one_class(learner, neighbours):

@@ -31,12 +31,10 @@ class Route:
     merges = False
 
     def __post_init__(self) -> None:
-        try:
-            object.__setattr__(self, "neighbours", int(self.neighbours))
-        except ValueError as error:
-            raise InputError(f"Route(neighbours={self.neighbours!r}) is wrong. Valid: a whole number.") from error
-        if self.neighbours < 1:
-            raise InputError(f"Route(neighbours={self.neighbours}) is wrong. Valid: 1 or more.")
+        text = str(self.neighbours)
+        if not text.isdecimal() or int(text) < 1:
+            raise InputError(f"Route(neighbours={self.neighbours!r}) is wrong. Valid: a whole number, 1 or more.")
+        object.__setattr__(self, "neighbours", int(text))
 
     def fit(self, context: FitContext) -> RoutedPredictor:
         """Return the predictor; cells whose partition gave no member go to the nearest that has one."""

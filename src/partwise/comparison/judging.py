@@ -5,7 +5,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from partwise.comparison.dataset import Dataset
-from partwise.comparison.records import Comparison, DifferenceReport, EnsembleReport, ModelReport
+from partwise.comparison.records import (
+    Comparison,
+    DifferenceReport,
+    EnsembleReport,
+    LeaderboardEntry,
+    ModelReport,
+)
 from partwise.comparison.single_process import SingleResult, iterations
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.evaluation import Metric, Outputs, Truth, difference_between, scores_of
@@ -69,10 +75,18 @@ def make_comparison(
         single=_single_report(dataset, judged, single),
         ensemble=_ensemble_report(dataset, judged, model, costs),
         startup_seconds=costs.startup_seconds,
+        leaderboard=_leaderboard(model),
         difference=None if difference is None else DifferenceReport(**asdict(difference)),
         notes=[*summary.notes, *_notes(dataset, single, model)],
         versions=versions(),
     )
+
+
+def _leaderboard(model: PartitionedClassifier | PartitionedRegressor) -> list[LeaderboardEntry] | None:
+    if not hasattr(model, "leaderboard_"):
+        return None
+    board = model.leaderboard_.astype(object)
+    return [LeaderboardEntry(**entry) for entry in board.where(board.notna(), None).to_dict("records")]
 
 
 def _single_report(dataset: Dataset, judged: Judged, single: SingleResult) -> ModelReport:

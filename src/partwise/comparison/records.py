@@ -65,6 +65,25 @@ class EnsembleReport(ModelReport):
     """Members that were fitted at the same time."""
 
 
+class LeaderboardEntry(_Record):
+    """A recipe that was tried on training rows; nulls where the trial failed."""
+
+    recipe: str
+    score: float | None
+    """Accuracy, or R², on training rows that were held back."""
+    difference: float | None
+    """To one model on the same rows, with its 95 % interval."""
+    low: float | None
+    high: float | None
+    rows: int = Field(ge=1)
+    """Rows that the recipe was fitted on."""
+    fit_seconds: float = Field(ge=0)
+    """Processor seconds of the trial's fit."""
+    predict_seconds: float = Field(ge=0)
+    chosen: bool
+    failure: str | None
+
+
 class DifferenceReport(_Record):
     """Ensemble minus single model in the metric's own units; nulls where the test rows cannot tell."""
 
@@ -96,6 +115,8 @@ class Comparison(_Record):
     """Ray's start and the workers' imports; in no fit time."""
     difference: DifferenceReport | None
     """Null where the metric is not defined for one of the models."""
+    leaderboard: list[LeaderboardEntry] | None = None
+    """What was tried where the data chose the recipe, null where it was asked for."""
     notes: list[str] = Field(default_factory=list)
     versions: dict[str, str] = Field(default_factory=dict)
 

@@ -1,12 +1,12 @@
 """A comparison for the terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from partwise.comparison.records import Comparison
+from partwise.comparison.records import Comparison, LeaderboardEntry
 from partwise.comparison.verdict import SCOPE, seconds
 
 __all__ = ["comparison_table"]
@@ -31,7 +31,24 @@ def comparison_table(comparison: Comparison) -> Group:
         table.add_section()
     below = [Text(comparison.verdict, style="bold"), Text(SCOPE, style="dim"), *_places(comparison)]
     below += [Text(f"Note: {note}") for note in comparison.notes]
-    return Group(table, *below)
+    board = [] if comparison.leaderboard is None else [_leaderboard(comparison.leaderboard)]
+    return Group(table, *board, *below)
+
+
+def _leaderboard(entries: Sequence[LeaderboardEntry]) -> Table:
+    """Return what was tried on training rows, best first."""
+    table = Table(title="Recipes tried on training rows", title_justify="left", title_style="bold", padding=(0, 1))
+    table.add_column("recipe")
+    for name in ("rows", "score", "to one model (95 %)", "CPU s"):
+        table.add_column(name, justify="right")
+    for entry in entries:
+        span = _NOTHING
+        if entry.difference is not None and entry.low is not None and entry.high is not None and entry.low < entry.high:
+            span = f"{_signed(entry.difference)} ({_signed(entry.low)} to {_signed(entry.high)})"
+        score = "failed" if entry.score is None else _score(entry.score)
+        style = "bold" if entry.chosen else None
+        table.add_row(entry.recipe, f"{entry.rows:,}", score, span, f"{entry.fit_seconds:.1f}", style=style)
+    return table
 
 
 def _title(comparison: Comparison) -> str:

@@ -41,8 +41,9 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
         For samples ``soft`` (mean of probabilities; of decision values where a member has none, of votes where it
         has neither), ``vote``, ``weighted`` (by size), ``weighted:score``, ``stack``, ``greedy``; for cells
         ``route``; ``pool`` where parts can be merged into one exact model (forests, naive Bayes, linear models,
-        discriminants, neighbours); or a settings object such as ``Route(neighbours=3)``. None takes what suits
-        ``partitioner``: ``soft`` for samples.
+        discriminants, neighbours); ``auto`` tries what suits the learner, and one model, on training rows; or a
+        settings object such as ``Route(neighbours=3)``, ``Auto(budget=0.5)``. None takes what suits ``partitioner``:
+        ``soft`` for samples.
     replication
         To how many partitions each row goes: accuracy for compute. Out-of-partition evidence then comes from the
         members that never saw the row.
@@ -77,8 +78,12 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
         The class labels, (classes,).
     partitions_
         The positions of each partition's rows, and its class counts.
+    recipe_
+        How the rows were cut and the members combined: what was asked for, or what the data chose.
+    leaderboard_, selection_reason_
+        With ``combine="auto"``: what was tried, a DataFrame, and a sentence that says why.
     timings_
-        Seconds of ``encode``, ``partition``, ``members``, ``combine`` and ``evidence``.
+        Seconds of ``encode``, ``select`` (auto), ``partition``, ``members``, ``combine`` and ``evidence``.
     fit_usage_
         What this process used for the first four: seconds, CPU seconds, and private memory at its peak.
     out_of_partition_predictions_, out_of_partition_outputs_

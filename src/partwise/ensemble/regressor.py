@@ -35,12 +35,12 @@ class PartitionedRegressor(RegressorMixin, PartitionedEstimator):
         suits ``combine``: ``shuffled`` unless it routes or pools.
     combine
         For samples ``mean``, ``median``, ``weighted`` (by size), ``weighted:score``, ``stack``, ``greedy``; for cells
-        ``route``; ``pool`` where parts can be merged into one exact model; or a settings object such as
+        ``route``; ``pool`` where parts can be merged into one exact model; ``auto``; or a settings object such as
         ``Weighted(by="score")``. None takes what suits ``partitioner``: ``mean`` for samples.
 
     Attributes
     ----------
-    members_, failures_, predictor_, partitions_, timings_, fit_usage_
+    members_, failures_, predictor_, partitions_, recipe_, leaderboard_, selection_reason_, timings_, fit_usage_
         As in :class:`PartitionedClassifier`.
     out_of_partition_predictions_, out_of_partition_score_, out_of_partition_member_scores_
         As in :class:`PartitionedClassifier`; scores are R².

@@ -77,7 +77,9 @@ class Recorder:
         self.directory.write_json("partitions.json", {"method": model.partitions_.method, "partitions": partitions})
         self._write("partitioned", method=model.partitions_.method, partitions=partitions)
         scores = (
-            model.out_of_partition_member_scores_.tolist() if model.out_of_partition else [None] * len(model.members_)
+            model.out_of_partition_member_scores_.tolist()
+            if hasattr(model, "out_of_partition_score_")
+            else [None] * len(model.members_)
         )
         entries = [
             {
@@ -128,6 +130,9 @@ class Recorder:
         self._write("comparison", comparison=comparison.model_dump(mode="json"))
         plots = write_plots(path / "plots", _plot_data(model, dataset, judged, executor))
         files = ["run.json", "partitions.json", "members.json", "failures.json", "comparison.json"]
+        if comparison.leaderboard is not None:
+            model.leaderboard_.to_csv(path / "leaderboard.csv", index=False)
+            files.append("leaderboard.csv")
         self._write("artifacts", paths=[*files, *(str(plot.relative_to(path)) for plot in plots)])
         save_model(path / "model", stored(model, tuple(map(str, dataset.train.columns))))
         example = dataset.test.head(_EXAMPLE_ROWS)

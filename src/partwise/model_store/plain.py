@@ -115,7 +115,7 @@ def predictor_of(plain: dict[str, Any], pool: MemberPool) -> Predictor:
         predictor: Predictor = PREDICTORS[name](pool=pool, **{key: _value_of(value) for key, value in state.items()})
         # One empty round shows now, not at the first prediction, that a rule is unknown or a weight is missing.
         if isinstance(predictor, Aggregate):
-            width = pool.n_classes or getattr(predictor, "n_outputs", 1)
+            width = pool.n_classes or (predictor.n_outputs if isinstance(predictor, StackedPredictor) else 1)
             predictor.combine(np.zeros((len(pool.members), 1, width)))
     except (KeyError, TypeError, ValueError) as error:
         raise ModelStoreError(

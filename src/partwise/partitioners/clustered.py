@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 
 from partwise.errors import InputError
 from partwise.permutation import KeyedPermutation
@@ -45,12 +46,13 @@ class Clustered:
     name = "clustered"
     needs = frozenset({"features"})
     gives = "cells"
+    replicable = False
 
     def __post_init__(self) -> None:
         wrong = f"Clustered(overlap={self.overlap!r}) is wrong. Valid: 0 to 1, the share of shared rows."
         try:
             object.__setattr__(self, "overlap", float(self.overlap))
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise InputError(wrong) from error
         if not 0.0 <= self.overlap <= 1.0:
             raise InputError(wrong)
@@ -63,11 +65,13 @@ class Clustered:
         features = take_rows(sample.features, chosen)
         scaling = Scaling.of(features)
         scaled = scaling(features)
-        found = MiniBatchKMeans(n_partitions, random_state=seed % 2**32, n_init=1, batch_size=4096).fit(scaled)
-        centres, offsets = _balanced(scaled, np.asarray(found.cluster_centers_, dtype=np.float32))
+        means = MiniBatchKMeans(n_partitions, random_state=seed % 2**32, n_init=1, batch_size=4096)
+        with threadpool_limits(1, user_api="openmp"):  # batches are small: threads would wait for each other
+            found = np.asarray(means.fit(scaled).cluster_centers_, dtype=np.float32)
+            centres, offsets = _balanced(scaled, found)
         distances = np.sort(power_distances(scaled, centres, offsets), axis=1)
         gaps = distances[:, 1] - distances[:, 0] if n_partitions > 1 else np.zeros(n_sampled)
-        router = Router(scaling, centres, offsets, width=max(float(gaps.mean()), 1e-6))
+        router = Router(scaling, centres, offsets, width=max(float(np.median(gaps)), 1e-6))
         border = float(np.quantile(gaps, self.overlap)) if self.overlap > 0 else -1.0
         return ClusteredAssignment(n_partitions, router, border)
 

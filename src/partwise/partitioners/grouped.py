@@ -23,6 +23,7 @@ class Grouped:
     name = "grouped"
     needs = frozenset({"group"})
     gives = "samples"
+    replicable = True
 
     def fit(self, statistics: TableStatistics, sample: RowKeys, n_partitions: int, seed: int) -> "GroupedAssignment":  # noqa: ARG002 - the protocol's signature
         """Return the assignment for a table with these groups.

@@ -21,6 +21,7 @@ class Ordered:
     name = "ordered"
     needs = frozenset[str]()
     gives = "samples"
+    replicable = False
 
     def fit(self, statistics: TableStatistics, sample: RowKeys, n_partitions: int, seed: int) -> "OrderedAssignment":  # noqa: ARG002 - the protocol's signature
         """Return the assignment whose cuts are at equal ranks of the sampled rows."""

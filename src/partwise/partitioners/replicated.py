@@ -17,6 +17,7 @@ class Replicated:
     name = "replicated"
     needs = frozenset[str]()
     gives = "copies"
+    replicable = False
 
     def fit(self, statistics: TableStatistics, sample: RowKeys, n_partitions: int, seed: int) -> "ReplicatedAssignment":  # noqa: ARG002 - the protocol's signature
         """Return the assignment of every row to every partition."""

@@ -18,6 +18,7 @@ class Shuffled:
     name = "shuffled"
     needs = frozenset[str]()
     gives = "samples"
+    replicable = True
 
     def fit(self, statistics: TableStatistics, sample: RowKeys, n_partitions: int, seed: int) -> "ShuffledAssignment":  # noqa: ARG002 - the protocol's signature
         """Return the assignment for a table of this many rows."""

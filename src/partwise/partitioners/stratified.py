@@ -18,6 +18,7 @@ class Stratified:
     name = "stratified"
     needs = frozenset({"stratum"})
     gives = "samples"
+    replicable = True
 
     def fit(self, statistics: TableStatistics, sample: RowKeys, n_partitions: int, seed: int) -> "StratifiedAssignment":  # noqa: ARG002 - the protocol's signature
         """Return the assignment for a table with these class counts."""

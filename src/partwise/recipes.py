@@ -132,8 +132,9 @@ def recipes_for(
 
     One model on all rows is the first. Merges come next: they need no trial, as they are exact.
     """
-    wanted: list[tuple[str | Partitioner | None, str]] = [("clustered", "route"), (None, "stack")]
-    wanted.append((None, _SUITS_SAMPLES[task]))
+    # The plain vote before the stack: both take the same members, and the stack's learning comes on top.
+    wanted: list[tuple[str | Partitioner | None, str]] = [("clustered", "route"), (None, _SUITS_SAMPLES[task])]
+    wanted.append((None, "stack"))
     if partitioner is not None:
         gives = make_partitioner(partitioner).gives
         wanted = [(partitioner, name) for _, name in wanted if gives in make_combiner(name, task).takes]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -27,8 +27,8 @@ from partwise.rows import take_rows
 __all__ = ["Auto", "Selection", "Trial", "asked_for", "select"]
 
 _FIRST_SHARE, _LAST_SHARE = 1 / 4, 3 / 4
-_CHEAP_SECONDS = 30.0
-"""Trials that take no more processor time than this are not worth saving."""
+_CHEAP_SECONDS = 60.0
+"""Trials that take no more processor time than this are not worth saving: half a minute on two cores."""
 _FEWEST_ROWS = 2_000
 _MOST_JUDGED = 10_000
 _GROWTH = 1.3
@@ -116,6 +116,8 @@ class Selection:
     recipe: Recipe
     reason: str
     trials: tuple[Trial, ...]
+    cpu_seconds: float
+    """What all trials of all rounds took."""
 
     def leaderboard(self) -> pd.DataFrame:
         """Return one row a recipe, best first: score, difference to one model with its 95 % interval, and cost."""
@@ -196,7 +198,9 @@ def select(
     recipe, reason = _choice(trials, exact, single)
     for merged in exact:
         latest[recipes.index(merged)] = replace(single, recipe=merged)
-    return Selection(recipe=recipe, reason=reason, trials=tuple(latest[index] for index in sorted(latest)))
+    return Selection(
+        recipe=recipe, reason=reason, trials=tuple(latest[index] for index in sorted(latest)), cpu_seconds=spent
+    )
 
 
 def _first_size(n_rows: int) -> int:
@@ -280,22 +284,22 @@ def _failed(family: Sequence[Recipe], rows: _Round, failure: TaskFailure) -> lis
 def _measure(rows: _Round, family: Sequence[Recipe]) -> list[Trial]:
     """Fit the members in this process, combine them in each way, and judge on the rows that were held back."""
     inline = make_executor("inline", rows.cpus)
-    clock = Stopwatch()
-    first = assemble(family[0], rows.job, rows.fitted, rows.keys, inline, clock)
-    members = clock.seconds["partition"] + clock.seconds["members"]
+    started = process_time()
+    first = assemble(family[0], rows.job, rows.fitted, rows.keys, inline, Stopwatch())
+    shared = process_time() - started
     trials = []
     for recipe in family:
-        started = perf_counter()
+        started = process_time()
         predictor = first.predictor if recipe == family[0] else recipe.combiner.fit(first.context)
-        combined = perf_counter()
+        combined = process_time()
         outputs = call_writable(predictor.outputs, rows.X)
         trials.append(
             Trial(
                 recipe=recipe,
                 n_rows=len(rows.fitted.y),
                 losses=_losses(outputs, rows),
-                seconds=members + (clock.seconds["combine"] if recipe == family[0] else combined - started),
-                predict_seconds=perf_counter() - combined,
+                seconds=shared + combined - started,
+                predict_seconds=process_time() - combined,
             )
         )
     return trials

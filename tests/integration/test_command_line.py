@@ -191,7 +191,7 @@ WRONG = {
     ),
     "scores of one partition": (
         ["wine.csv", "--target", "cultivar", "--partitions", "1", "--combine", "weighted:score", "--no-evidence"],
-        "--combine 'weighted:score' weighs members by rows that they have not seen",
+        "--combine 'weighted:score' learns from rows that members have not seen",
     ),
     "partitioner": (["wine.csv", "--target", "cultivar", "--partitioner", "random"], "stratified"),
     "no target": (["wine.csv"], "--target"),

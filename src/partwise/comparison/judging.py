@@ -117,7 +117,9 @@ def _ensemble_report(
         scores=scores_of(judged.truth, judged.ensemble, judged.metric),
         fit_seconds=sum(seconds for step, seconds in steps.items() if step != "evidence"),
         predict_seconds=costs.predict_seconds,
-        cpu_seconds=driver.cpu_seconds + sum(member.cpu_seconds for member in members),
+        cpu_seconds=driver.cpu_seconds
+        + sum(member.cpu_seconds for member in members)
+        + getattr(model, "selection_cpu_seconds_", 0.0),
         peak_memory_bytes=max((peak for peak in peaks if peak is not None), default=None),
         encode_seconds=steps["encode"],
         where=place,

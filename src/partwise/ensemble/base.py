@@ -178,6 +178,7 @@ class PartitionedEstimator(BaseEstimator):
         auto = asked_for(self.partitioner, self.combine) or Auto()
         selection = select(recipes, auto, job, table, keys, executor)
         self.leaderboard_, self.selection_reason_ = selection.leaderboard(), selection.reason
+        self.selection_cpu_seconds_ = selection.cpu_seconds
         return selection.recipe
 
     def _encode(self, features: Any) -> Any:
@@ -189,7 +190,7 @@ class PartitionedEstimator(BaseEstimator):
 
     def _forget_evidence(self) -> None:
         """Remove what an earlier fit may have left: this one may not be asked for it."""
-        left = ("out_of_partition_", "leaderboard_", "selection_reason_")
+        left = ("out_of_partition_", "leaderboard_", "selection_")
         for name in [name for name in vars(self) if name.startswith(left)]:
             delattr(self, name)
 

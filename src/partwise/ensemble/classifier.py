@@ -80,8 +80,8 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
         The positions of each partition's rows, and its class counts.
     recipe_
         How the rows were cut and the members combined: what was asked for, or what the data chose.
-    leaderboard_, selection_reason_
-        With ``combine="auto"``: what was tried, a DataFrame, and a sentence that says why.
+    leaderboard_, selection_reason_, selection_cpu_seconds_
+        With ``combine="auto"``: what was tried, a DataFrame; a sentence that says why; the trials' processor seconds.
     timings_
         Seconds of ``encode``, ``select`` (auto), ``partition``, ``members``, ``combine`` and ``evidence``.
     fit_usage_

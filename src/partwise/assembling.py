@@ -48,7 +48,7 @@ def assemble(
         job,
         merge=recipe.merge,
         n_parts=recipe.n_partitions,
-        matched_rows=len(table.y) if recipe.match_updates and recipe.n_partitions > 1 else None,
+        matched_rows=_rows_that_count(table) if recipe.match_updates and recipe.n_partitions > 1 else None,
     )
     with clock("members"), member_progress(partitions.sizes, shown=show_progress) as observe:
         members, failures = fit_members(job, table, partitions, executor, observe)
@@ -59,3 +59,7 @@ def assemble(
     with clock("combine"):
         predictor = recipe.combiner.fit(context)
     return Assembled(predictor, context, tuple(failures))
+
+
+def _rows_that_count(table: Part) -> int:
+    return len(table.y) if table.weights is None else int((table.weights > 0).sum())

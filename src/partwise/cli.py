@@ -48,7 +48,7 @@ def compare(  # noqa: PLR0913, PLR0917 - the options are the interface
         str | None,
         typer.Option(
             help="soft (default for classes), vote, mean (default), median, weighted[:score], stack, greedy; "
-            "route[:NEIGHBOURS] for clustered; pool for what can be merged exactly."
+            "route[:NEIGHBOURS] for clustered; pool for what can be merged exactly; auto[:BUDGET] tries what suits."
         ),
     ] = None,
     replication: Annotated[int, typer.Option(help="To how many partitions each row goes.")] = 1,

@@ -89,6 +89,10 @@ def _disagreements(settings: Mapping[str, Any]) -> list[str]:
         mistakes.append("--test and --split-column each say which rows are the test. Give one of them.")
     if cut is not None and "group" in cut.needs and settings.get("group") is None:
         mistakes.append(f"--partitioner {partitioner} needs --group COLUMN.")
+    if (combine is None and partitioner == Auto.name) or str(combine).partition(":")[0] == Auto.name:
+        if settings.get("partitions") == 1 or settings.get("replication", 1) > 1:
+            mistakes.append("--combine auto has nothing to choose: ask for 2 partitions or more, and no --replication.")
+        return mistakes
     mistakes += _lacking_evidence(settings, cut, combiner)
     return mistakes
 

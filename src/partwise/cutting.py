@@ -137,9 +137,10 @@ def cut(partitioner: Partitioner, keys: RowKeys, n_partitions: int, seed: int, r
     replicas = Replicas.of(n_partitions, replication, seed, _most_parts(partitioner, keys))
     assignment = partitioner.fit(table_statistics(keys), keys, replicas.n_parts, seed)
     if partitioner.gives == "copies":
-        rows = (np.arange(n_rows),) * n_partitions
+        home, rows = None, (np.arange(n_rows),) * n_partitions
     else:
-        rows = _rows_of(replicas.partitions_of(assignment.parts(keys)), n_partitions)
+        parts = replicas.partitions_of(assignment.parts(keys))
+        home, rows = parts[:, 0], _rows_of(parts, n_partitions)
     empty = [partition for partition, members in enumerate(rows) if len(members) == 0]
     if empty:
         raise InputError(
@@ -151,7 +152,7 @@ def cut(partitioner: Partitioner, keys: RowKeys, n_partitions: int, seed: int, r
         n_classes = int(keys.stratum.max()) + 1
         counts = np.stack([np.bincount(keys.stratum[members], minlength=n_classes) for members in rows])
     router = getattr(assignment, "router", None)
-    return Partitions(method=partitioner.name, rows=rows, class_counts=counts, router=router)
+    return Partitions(method=partitioner.name, rows=rows, class_counts=counts, home=home, router=router)
 
 
 def _most_parts(partitioner: Partitioner, keys: RowKeys) -> int:

@@ -98,15 +98,13 @@ def collect_member_evidence(
             outputs = np.empty((len(pool.members), int(chosen.sum()), each.shape[2]))
         outputs[:, places[rows]] = each
     assert outputs is not None  # noqa: S101 - there is at least one row
-    folds = np.empty(n_rows, dtype=np.int64)
-    for partition in reversed(range(len(partitions.rows))):
-        folds[partitions.rows[partition]] = partition
+    assert partitions.home is not None  # noqa: S101 - copies have no evidence
     return MemberEvidence(
         rows=np.flatnonzero(chosen),
         outputs=outputs,
         y=y[chosen],
         weights=None if weights is None else weights[chosen],
-        folds=folds[chosen],
+        folds=partitions.home[chosen],
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from partwise.errors import InputError, unknown_choice
 
-__all__ = ["label", "named"]
+__all__ = ["label", "named", "whole_number"]
 
 
 def named(what: str, text: str, kinds: Mapping[str, type[Any]], valid: Iterable[str]) -> Any:
@@ -40,11 +40,27 @@ def named(what: str, text: str, kinds: Mapping[str, type[Any]], valid: Iterable[
         raise InputError(f"{what}={text!r} is wrong: {error}") from error
 
 
+def whole_number(owner: str, name: str, value: Any) -> int:
+    """Return a setting that counts something, also from its text.
+
+    Raises
+    ------
+    InputError
+        If it is no whole number of 1 or more.
+    """
+    if not str(value).isdecimal() or int(str(value)) < 1:
+        raise InputError(f"{owner}({name}={value!r}) is wrong. Valid: a whole number, 1 or more.")
+    return int(str(value))
+
+
 def label(settings: Any) -> str:
-    """Return the text that names a settings object: its name, and after a colon what differs from the defaults."""
+    """Return the text that names a settings object: its name, and after a colon what differs from the defaults.
+
+    The first setting stands as it is, as ``named`` reads it; others with their names.
+    """
     changed = [
-        str(getattr(settings, field.name))
-        for field in (fields(settings) if is_dataclass(settings) else ())
+        f"{f'{field.name}=' if place else ''}{getattr(settings, field.name)}"
+        for place, field in enumerate(fields(settings) if is_dataclass(settings) else ())
         if getattr(settings, field.name) != field.default
     ]
     return ":".join([str(settings.name), *([", ".join(changed)] if changed else [])])

@@ -83,6 +83,7 @@ class Assignment(Protocol):
         """Return the partition ids of the rows, shape (rows, r), -1 for none."""
 
 
+@runtime_checkable
 class Partitioner(Protocol):
     """Settings of a cut."""
 

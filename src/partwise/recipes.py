@@ -131,6 +131,11 @@ def recipes_for(
     """Return the recipes that are worth a trial for this learner; with a partitioner those that go with it.
 
     One model on all rows is the first. Merges come next: they need no trial, as they are exact.
+
+    Raises
+    ------
+    InputError
+        If nothing but one model goes with the partitioner.
     """
     # The plain vote before the stack: both take the same members, and the stack's learning comes on top.
     wanted: list[tuple[str | Partitioner | None, str]] = [("clustered", "route"), (None, _SUITS_SAMPLES[task])]
@@ -144,6 +149,11 @@ def recipes_for(
     for cut, name in wanted:
         recipe = make_recipe(cut, name, task, estimator, n_partitions=n_partitions)
         recipes.append(replace(recipe, match_updates=match_updates))
+    if len(recipes) == 1:
+        raise InputError(
+            f"combine='auto' has nothing to try: {type(estimator).__name__} cannot be combined on "
+            f"partitioner={partitioner!r}. Leave the partitioner out, or take another."
+        )
     return recipes
 
 

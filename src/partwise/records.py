@@ -72,6 +72,8 @@ class Partitions:
     rows: tuple[NDArray[np.int64], ...]
     class_counts: NDArray[np.int64] | None = None
     """(partitions, classes) rows of each class, None in regression."""
+    home: NDArray[np.int64] | None = None
+    """The first partition of each row, shape (rows,); None where every row is in all."""
     router: "Router | None" = None
     """The way of a new row to its partition, where the feature space was cut."""
 

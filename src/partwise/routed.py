@@ -33,6 +33,8 @@ class RoutedPredictor:
     def __post_init__(self) -> None:
         if self.router.n_cells != len(self.pool.members):
             raise ValueError(f"{self.router.n_cells} cells for {len(self.pool.members)} members")
+        if not 1 <= self.neighbours <= self.router.n_cells:
+            raise ValueError(f"{self.neighbours} neighbours of {self.router.n_cells} cells")
 
     @property
     def kind(self) -> OutputKind:

@@ -87,6 +87,15 @@ class Router:
     offsets: NDArray[np.float32]
     width: float
 
+    def __post_init__(self) -> None:
+        n_features = self.centres.shape[1] if self.centres.ndim == 2 else -1
+        if not isinstance(self.scaling, Scaling) or self.scaling.shift.shape != (n_features,):
+            raise ValueError(f"centres of shape {self.centres.shape} do not fit the scaling")
+        if self.scaling.scale.shape != (n_features,) or self.offsets.shape != (len(self.centres),):
+            raise ValueError(f"{self.offsets.shape} offsets for {len(self.centres)} cells")
+        if not (np.isfinite(self.centres).all() and np.isfinite(self.offsets).all() and self.width > 0):
+            raise ValueError("centres and offsets must be finite, and the width above zero")
+
     def only(self, cells: NDArray[np.int64]) -> "Router":
         """Return the router to these cells alone, in this order."""
         return replace(self, centres=self.centres[cells], offsets=self.offsets[cells])

@@ -7,24 +7,24 @@ from time import process_time
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from partwise.assembling import assemble
 from partwise.buffers import call_writable
 from partwise.cutting import rank_within
-from partwise.errors import InputError, PartwiseError
+from partwise.errors import InputError
 from partwise.executors import make_executor
 from partwise.fitting import FitJob, Part
 from partwise.naming import label, named
 from partwise.permutation import KeyedPermutation
 from partwise.protocols import Executor
 from partwise.recipes import Recipe
-from partwise.records import RowKeys, Task, TaskFailure
+from partwise.records import RowKeys, Task
 from partwise.resources import Stopwatch
 from partwise.rows import take_rows
+from partwise.trials import Judges, Selection, Trial, beside, choose
 
-__all__ = ["Auto", "Selection", "Trial", "asked_for", "select"]
+__all__ = ["Auto", "asked_for", "select"]
 
 _FIRST_SHARE, _LAST_SHARE = 1 / 4, 3 / 4
 _CHEAP_SECONDS = 60.0
@@ -33,9 +33,8 @@ _FEWEST_ROWS = 2_000
 _MOST_JUDGED = 10_000
 _GROWTH = 1.3
 """How the time of a fit grows with the rows until two sizes have been seen: time is rows to this power."""
+_FEWEST_JUDGED = 20
 _DROPPED = 0.05
-_TOLERATED = 0.0025
-_Z = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +48,8 @@ class Auto:
     Parameters
     ----------
     budget
-        Processor time for trials, as a share of what one fit on all rows is estimated to take. The first round is
-        always paid for, and so are rounds of a few seconds.
+        Processor time for trials, as a share of what one fit on all rows is estimated to take; at least a minute. The
+        first round is always paid for. As times are measured, how far trials go may differ from machine to machine.
     """
 
     budget: float = 3.0
@@ -82,68 +81,6 @@ def asked_for(partitioner: Any, combine: Any) -> Auto | None:
     return Auto() if combine is None and partitioner == Auto.name else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """What became of a recipe on a sample.
-
-    ``losses`` are one a judged row: errors (0 or 1), or squared errors over the variance of the target. The score is
-    one minus their mean: accuracy, or R². ``seconds`` are processor seconds of the fit, ``predict_seconds`` those of
-    the judged rows.
-    """
-
-    recipe: Recipe
-    n_rows: int
-    losses: NDArray[np.float64]
-    seconds: float
-    predict_seconds: float
-    failure: str | None = None
-
-    @property
-    def score(self) -> float:
-        """Accuracy, or R², on the rows that were held back; NaN where the trial failed."""
-        return float(1.0 - self.losses.mean()) if len(self.losses) else float("nan")
-
-    def less(self, other: "Trial") -> tuple[float, float]:
-        """Return how much higher this score is than another's on the same rows, and the standard error of that."""
-        gains = other.losses - self.losses
-        return float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """The recipe that was chosen, why, and the trials of the last round in which each took part."""
-
-    recipe: Recipe
-    reason: str
-    trials: tuple[Trial, ...]
-    cpu_seconds: float
-    """What all trials of all rounds took."""
-
-    def leaderboard(self) -> pd.DataFrame:
-        """Return one row a recipe, best first: score, difference to one model with its 95 % interval, and cost."""
-        reference = {trial.n_rows: trial for trial in self.trials if trial.recipe.n_partitions == 1}
-        rows = []
-        for trial in self.trials:
-            one = reference.get(trial.n_rows)
-            gain, error = (np.nan, np.nan) if one is None or not len(trial.losses) else trial.less(one)
-            rows.append(
-                {
-                    "recipe": trial.recipe.name,
-                    "score": trial.score,
-                    "difference": gain,
-                    "low": gain - _Z * error,
-                    "high": gain + _Z * error,
-                    "rows": trial.n_rows,
-                    "fit_seconds": trial.seconds,
-                    "predict_seconds": trial.predict_seconds,
-                    "chosen": trial.recipe == self.recipe,
-                    "failure": trial.failure,
-                }
-            )
-        board = pd.DataFrame(rows)
-        return board.sort_values(["rows", "score"], ascending=False, kind="stable", ignore_index=True)
-
-
 @dataclass(frozen=True, slots=True)
 class _Round:
     """The rows of one round: to fit on, and to judge on."""
@@ -151,15 +88,18 @@ class _Round:
     job: FitJob
     fitted: Part
     keys: RowKeys
-    X: object
-    y: NDArray[np.float64]
-    cpus: int
+    X: Any
+    y: NDArray[Any]
+    judges: Judges
 
 
 def select(
     recipes: Sequence[Recipe], auto: Auto, job: FitJob, table: Part, keys: RowKeys, executor: Executor
 ) -> Selection:
     """Try the recipes and return the choice.
+
+    Rows of weight zero take no part. Groups are held back whole where a recipe keeps them whole; where there are
+    times, later rows judge what was fitted on earlier ones.
 
     Parameters
     ----------
@@ -168,43 +108,42 @@ def select(
 
     Raises
     ------
-    PartwiseError
-        If not even one model can be fitted on the sample.
+    InputError
+        If there are too few rows, or groups, to hold some back, or not even one model can be fitted on the sample.
     """
     one, *others = recipes
     exact = [recipe for recipe in others if recipe.is_exact]
     running = [one, *(recipe for recipe in others if not recipe.is_exact)]
-    order = _order(keys, job.seed)
+    grouped = any("group" in recipe.partitioner.needs for recipe in recipes)
+    order, groups = _order(table, keys, job.seed, grouped=grouped)
     latest: dict[int, Trial] = {}
     spent, known = 0.0, {}
     size = _first_size(len(order))
     while True:
-        trials = _try(running, _round(job, table, keys, order, size), executor)
+        rows = _round(job, table, keys, order, groups, size)
+        trials = beside(_try(running, rows, executor), rows.judges)
         for trial in trials:
             latest[recipes.index(trial.recipe)] = trial
-        single = trials[0]
-        if single.failure is not None:
-            raise PartwiseError(f"One model could not be fitted on {size:,} rows: {single.failure}")
-        known[size] = max(single.seconds, 1e-6)
+        known[trials[0].n_rows] = max(trials[0].seconds, 1e-6)
         spent += sum(trial.seconds + trial.predict_seconds for trial in trials)
-        running = [trial.recipe for trial in trials if trial is single or _promises(trial, single)]
+        promising = [trial for trial in trials if trial is trials[0] or _promises(trial)]
+        running = [trial.recipe for trial in promising]
         following = min(2 * size, round(_LAST_SHARE * len(order)))
         growth = (following / size) ** _GROWTH
-        expected = growth * sum(trial.seconds for trial in trials if trial.recipe in running)
+        expected = sum(growth * trial.seconds + trial.predict_seconds for trial in promising)
         allowed = max(_CHEAP_SECONDS, auto.budget * _full_fit(known, len(order)))
         if following <= size or len(running) < 2 or spent + expected > allowed:
             break
         size = following
-    recipe, reason = _choice(trials, exact, single)
+    recipe, reason = choose(trials, exact)
     for merged in exact:
-        latest[recipes.index(merged)] = replace(single, recipe=merged)
-    return Selection(
-        recipe=recipe, reason=reason, trials=tuple(latest[index] for index in sorted(latest)), cpu_seconds=spent
-    )
+        latest[recipes.index(merged)] = replace(trials[0], recipe=merged)
+    tried = tuple(latest[index] for index in sorted(latest))
+    return Selection(recipe=recipe, reason=reason, trials=tried, cpu_seconds=spent)
 
 
 def _first_size(n_rows: int) -> int:
-    return max(min(_FEWEST_ROWS, round(_LAST_SHARE * n_rows)), round(_FIRST_SHARE * n_rows))
+    return max(min(_FEWEST_ROWS, round(n_rows / 2)), round(_FIRST_SHARE * n_rows))
 
 
 def _full_fit(known: dict[int, float], n_rows: int) -> float:
@@ -217,26 +156,48 @@ def _full_fit(known: dict[int, float], n_rows: int) -> float:
     return known[sizes[-1]] * (n_rows / sizes[-1]) ** power
 
 
-def _order(keys: RowKeys, seed: int) -> NDArray[np.int64]:
-    """Return the rows in a random order that keeps groups together."""
+def _order(
+    table: Part, keys: RowKeys, seed: int, *, grouped: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    """Return the rows that count, in the order in which trials take them, and their group codes.
+
+    The order is that of time where there is one, else random; groups stay together.
+    """
     n_rows = len(keys.positions)
-    if keys.group is None:
-        return np.argsort(KeyedPermutation(n_rows, (seed, n_rows))(np.arange(n_rows)))
-    groups, code = np.unique(keys.group, return_inverse=True)
-    return np.argsort(KeyedPermutation(len(groups), (seed, n_rows))(code), kind="stable")
+    shuffled = KeyedPermutation(n_rows, (seed, n_rows))(np.arange(n_rows))
+    rank = shuffled if keys.time is None else np.unique(keys.time, return_inverse=True)[1]
+    groups = np.unique(keys.group, return_inverse=True)[1] if grouped and keys.group is not None else None
+    if groups is not None:
+        first = np.full(int(groups.max()) + 1, n_rows)
+        np.minimum.at(first, groups, rank)
+        order = np.lexsort((shuffled, groups, first[groups]))
+    else:
+        order = np.lexsort((shuffled, rank))
+    return (order if table.weights is None else order[table.weights[order] > 0]), groups
 
 
-def _round(job: FitJob, table: Part, keys: RowKeys, order: NDArray[np.int64], size: int) -> _Round:
+def _round(
+    job: FitJob,
+    table: Part,
+    keys: RowKeys,
+    order: NDArray[np.int64],
+    groups: NDArray[np.int64] | None,
+    size: int,
+) -> _Round:
     end = size
-    while keys.group is not None and end < len(order) and keys.group[order[end]] == keys.group[order[end - 1]]:
+    while groups is not None and end < len(order) and groups[order[end]] == groups[order[end - 1]]:
         end += 1
-    rows, judges = np.sort(order[:end]), np.sort(order[end : end + _MOST_JUDGED])
+    rows, held = np.sort(order[:end]), np.sort(order[end : end + _MOST_JUDGED])
+    if len(held) < _FEWEST_JUDGED:
+        raise InputError(
+            f"combine='auto' holds rows back to judge by, and of {len(order):,} rows that count {len(held)} would be "
+            f"left; it takes {_FEWEST_JUDGED}. Give more rows, or smaller groups, or say how to combine."
+        )
     stratum = None if keys.stratum is None else keys.stratum[rows]
-    weights = None if table.weights is None else table.weights[rows]
     features = take_rows(table.X, rows)
     return _Round(
         job=job,
-        fitted=Part(0, features, table.y[rows], weights),
+        fitted=Part(0, features, table.y[rows], None if table.weights is None else table.weights[rows]),
         keys=RowKeys(
             positions=np.arange(len(rows)),
             stratum=stratum,
@@ -245,21 +206,37 @@ def _round(job: FitJob, table: Part, keys: RowKeys, order: NDArray[np.int64], si
             time=None if keys.time is None else keys.time[rows],
             features=features,
         ),
-        X=take_rows(table.X, judges),
-        y=table.y[judges],
-        cpus=job.cpus,
+        X=take_rows(table.X, held),
+        y=table.y[held],
+        judges=Judges(
+            weights=np.ones(len(held)) if table.weights is None else table.weights[held],
+            groups=np.arange(len(held)) if groups is None else np.unique(groups[held], return_inverse=True)[1],
+        ),
     )
 
 
 def _try(recipes: Sequence[Recipe], rows: _Round, executor: Executor) -> list[Trial]:
+    """Return a trial for each recipe, in their order; the members of recipes that differ in the combination are shared.
+
+    Raises
+    ------
+    InputError
+        If the first, one model, cannot be fitted.
+    """
     families = [list(family) for _, family in groupby(recipes, key=_members_of)]
     tasks = (Task(index, family, len(rows.fitted.y)) for index, family in enumerate(families))
     outcomes = sorted(executor.run(_measure, rows, tasks), key=lambda outcome: outcome.id)
-    return [
-        trial
-        for family, outcome in zip(families, outcomes, strict=True)
-        for trial in (_failed(family, rows, outcome.failure) if outcome.failure is not None else outcome.value)
-    ]
+    failure = outcomes[0].failure
+    if failure is not None:
+        raise InputError(f"One model could not be fitted on {len(rows.fitted.y):,} rows: {failure.message}")
+    trials: list[Trial] = []
+    for family, outcome in zip(families, outcomes, strict=True):
+        failure = outcome.failure
+        if failure is None:
+            trials += outcome.value
+        else:
+            trials += [_failed(recipe, rows, f"{failure.error_type}: {failure.message}") for recipe in family]
+    return trials
 
 
 def _members_of(recipe: Recipe) -> tuple[str, int, int, bool]:
@@ -267,39 +244,37 @@ def _members_of(recipe: Recipe) -> tuple[str, int, int, bool]:
     return (label(recipe.partitioner), recipe.n_partitions, recipe.replication, recipe.match_updates)
 
 
-def _failed(family: Sequence[Recipe], rows: _Round, failure: TaskFailure) -> list[Trial]:
-    return [
-        Trial(
-            recipe=recipe,
-            n_rows=len(rows.fitted.y),
-            losses=np.empty(0),
-            seconds=0.0,
-            predict_seconds=0.0,
-            failure=f"{failure.error_type}: {failure.message}",
-        )
-        for recipe in family
-    ]
+def _failed(recipe: Recipe, rows: _Round, failure: str) -> Trial:
+    blank = np.empty(0)
+    return Trial(
+        recipe=recipe, n_rows=len(rows.fitted.y), losses=blank, seconds=0.0, predict_seconds=0.0, failure=failure
+    )
 
 
 def _measure(rows: _Round, family: Sequence[Recipe]) -> list[Trial]:
     """Fit the members in this process, combine them in each way, and judge on the rows that were held back."""
-    inline = make_executor("inline", rows.cpus)
     started = process_time()
+    inline = make_executor("inline", rows.job.cpus)
     first = assemble(family[0], rows.job, rows.fitted, rows.keys, inline, Stopwatch())
     shared = process_time() - started
     trials = []
     for recipe in family:
         started = process_time()
-        predictor = first.predictor if recipe == family[0] else recipe.combiner.fit(first.context)
-        combined = process_time()
-        outputs = call_writable(predictor.outputs, rows.X)
+        try:
+            predictor = first.predictor if recipe == family[0] else recipe.combiner.fit(first.context)
+            combined = process_time()
+            outputs = call_writable(predictor.outputs, rows.X)
+        except Exception as error:  # noqa: BLE001 - another way to combine the same members may do
+            trials.append(_failed(recipe, rows, f"{type(error).__name__}: {error}"))
+            continue
+        predicted = process_time()
         trials.append(
             Trial(
                 recipe=recipe,
                 n_rows=len(rows.fitted.y),
                 losses=_losses(outputs, rows),
                 seconds=shared + combined - started,
-                predict_seconds=process_time() - combined,
+                predict_seconds=predicted - combined,
             )
         )
     return trials
@@ -308,38 +283,11 @@ def _measure(rows: _Round, family: Sequence[Recipe]) -> list[Trial]:
 def _losses(outputs: NDArray[np.float64], rows: _Round) -> NDArray[np.float64]:
     if rows.job.labels is not None:
         return (outputs.argmax(axis=1) != rows.y).astype(np.float64)
-    y = rows.y.reshape(len(rows.y), -1)
-    return ((outputs - y) ** 2).mean(axis=1) / max(float(y.var(axis=0).mean()), 1e-300)
+    y = np.asarray(rows.y, dtype=np.float64).reshape(len(rows.y), -1)
+    variances = np.cov(y.T, aweights=rows.judges.weights, ddof=0).reshape(y.shape[1], -1).diagonal()
+    return ((outputs - y) ** 2 / np.maximum(variances, 1e-300)).mean(axis=1)
 
 
-def _promises(trial: Trial, single: Trial) -> bool:
+def _promises(trial: Trial) -> bool:
     """Return whether another round may still show it to be as good as one model."""
-    if trial.failure is not None:
-        return False
-    gain, error = trial.less(single)
-    return gain + _Z * error > -_DROPPED
-
-
-def _choice(trials: Sequence[Trial], exact: Sequence[Recipe], single: Trial) -> tuple[Recipe, str]:
-    rows = f"on {single.n_rows:,} rows"
-    judged = [(trial, *trial.less(single)) for trial in trials[1:] if trial.failure is None]
-    # Half a standard error is the price of not being one model itself: the best of several is partly luck.
-    best = max(judged, key=lambda entry: entry[1] - entry[2] / 2, default=None)
-    if best is not None and best[1] - best[2] / 2 > 0:
-        trial, gain, error = best
-        return trial.recipe, f"'{trial.recipe.name}' scored {_signed(gain, error)} {rows}, the best of {len(trials)}."
-    if exact:
-        why = "no other recipe did better" if judged else "nothing else was tried"
-        return exact[0], f"'{exact[0].name}' gives the very model of a single fit, and {why} {rows}."
-    if best is not None and best[1] >= -_TOLERATED:
-        trial, gain, error = best
-        return trial.recipe, f"'{trial.recipe.name}' scored {_signed(gain, error)} {rows}: as good as one model."
-    if best is None:
-        return single.recipe, f"One model, not distributed: every other recipe failed {rows}."
-    trial, gain, error = best
-    found = f"the best ensemble, '{trial.recipe.name}', scored {_signed(gain, error)} {rows}"
-    return single.recipe, f"One model, not distributed: {found}."
-
-
-def _signed(gain: float, error: float) -> str:
-    return f"{gain:+.4f} against one model (95 % interval {gain - _Z * error:+.4f} to {gain + _Z * error:+.4f})"
+    return trial.failure is None and trial.gain + 2 * trial.error > -_DROPPED

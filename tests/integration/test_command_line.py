@@ -87,7 +87,8 @@ def test_the_choice_is_the_recipe_of_the_record(chosen):
     """The cut and the combination in the record are those of the entry that was chosen."""
     comparison = Comparison.from_json((chosen[0] / "run" / "comparison.json").read_text())
     (entry,) = [entry for entry in comparison.leaderboard if entry.chosen]
-    assert entry.recipe in {f"{comparison.partitioner}, {comparison.combine}", "one model"}
+    name = f"{comparison.partitioner}, {comparison.combine}" if comparison.partitions > 1 else "one model"
+    assert entry.recipe == name
 
 
 def test_run_directory_holds_the_records(finished):
@@ -192,6 +193,14 @@ WRONG = {
     "scores of one partition": (
         ["wine.csv", "--target", "cultivar", "--partitions", "1", "--combine", "weighted:score", "--no-evidence"],
         "--combine 'weighted:score' learns from rows that members have not seen",
+    ),
+    "auto of one partition": (
+        ["wine.csv", "--target", "cultivar", "--partitions", "1", "--combine", "auto"],
+        "2 partitions or more",
+    ),
+    "auto with replication": (
+        ["wine.csv", "--target", "cultivar", "--replication", "2", "--combine", "auto"],
+        "no --replication",
     ),
     "partitioner": (["wine.csv", "--target", "cultivar", "--partitioner", "random"], "stratified"),
     "no target": (["wine.csv"], "--target"),

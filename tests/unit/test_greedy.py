@@ -169,5 +169,5 @@ def test_values_of_one_dimension_are_taken():
 @pytest.mark.parametrize("settings", [{"rounds": 0}, {"rounds": 2.5}, {"max_rows": -1}, {"max_rows": True}])
 def test_wrong_settings_are_refused(settings):
     """The error has the name, the value and what is valid."""
-    with pytest.raises(InputError, match=rf"{next(iter(settings))}=.*Valid: whole numbers from 1"):
+    with pytest.raises(InputError, match=rf"{next(iter(settings))}=.*Valid: a whole number"):
         Greedy(**settings)

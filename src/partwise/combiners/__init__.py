@@ -63,7 +63,7 @@ def make_combiner(combine: str | Combiner, task: str | None = None) -> Combiner:
     if not isinstance(combine, Combiner):
         raise InputError(
             f"combine={combine!r} is no combiner. Give one of {', '.join(fitting)}, "
-            "or an object with `task` and `fit` (see partwise.protocols.Combiner)."
+            "or an object with `task`, `takes`, `fit` and more (see partwise.protocols.Combiner)."
         )
     if task is not None and combine.task not in {task, "any"}:
         raise InputError(f"combine={combine.name!r} is for {combine.task}, not {task}. Valid: {', '.join(fitting)}.")

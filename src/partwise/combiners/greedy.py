@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from partwise.errors import InputError
+from partwise.naming import whole_number
 from partwise.permutation import KeyedPermutation
 from partwise.pool import AggregatedPredictor, MemberPool
 from partwise.protocols import FitContext
@@ -56,8 +56,7 @@ class Greedy:
 
     def __post_init__(self) -> None:
         for name, value in (("rounds", self.rounds), ("max_rows", self.max_rows)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"Greedy({name}={value!r}) is wrong. Valid: whole numbers from 1.")
+            object.__setattr__(self, name, whole_number("Greedy", name, value))
 
     def fit(self, context: FitContext) -> AggregatedPredictor:
         """Ask for evidence, and return the predictor."""

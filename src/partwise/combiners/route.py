@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from partwise.errors import InputError
+from partwise.naming import whole_number
 from partwise.protocols import FitContext
 from partwise.routed import RoutedPredictor
 
@@ -31,10 +31,7 @@ class Route:
     merges = False
 
     def __post_init__(self) -> None:
-        text = str(self.neighbours)
-        if not text.isdecimal() or int(text) < 1:
-            raise InputError(f"Route(neighbours={self.neighbours!r}) is wrong. Valid: a whole number, 1 or more.")
-        object.__setattr__(self, "neighbours", int(text))
+        object.__setattr__(self, "neighbours", whole_number("Route", "neighbours", self.neighbours))
 
     def fit(self, context: FitContext) -> RoutedPredictor:
         """Return the predictor; cells whose partition gave no member go to the nearest that has one."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from partwise.errors import InputError
+from partwise.naming import whole_number
 from partwise.permutation import KeyedPermutation
 from partwise.pool import MemberPool
 from partwise.protocols import FitContext
@@ -56,8 +56,7 @@ class Stack:
     merges = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.max_rows, bool) or not isinstance(self.max_rows, int) or self.max_rows < 1:
-            raise InputError(f"Stack(max_rows={self.max_rows!r}) is wrong. Valid: whole numbers from 1, such as 20000.")
+        object.__setattr__(self, "max_rows", whole_number("Stack", "max_rows", self.max_rows))
 
     def fit(self, context: FitContext) -> StackedPredictor:
         """Ask for evidence, and return the predictor."""

@@ -1,5 +1,6 @@
 """From two models' outputs and costs to the record of a comparison."""
 
+import os
 import socket
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -118,7 +119,7 @@ def _ensemble_report(
         fit_seconds=sum(seconds for step, seconds in steps.items() if step != "evidence"),
         predict_seconds=costs.predict_seconds,
         cpu_seconds=driver.cpu_seconds
-        + sum(member.cpu_seconds for member in members)
+        + sum(member.cpu_seconds for member in members if member.process != os.getpid())
         + getattr(model, "selection_cpu_seconds_", 0.0),
         peak_memory_bytes=max((peak for peak in peaks if peak is not None), default=None),
         encode_seconds=steps["encode"],
@@ -154,7 +155,7 @@ def _notes(dataset: Dataset, single: SingleResult, model: PartitionedClassifier 
             f"{doubled} rows, the only ones of their class in a partition, were doubled: the learner needs two."
         )
     if hasattr(model, "out_of_partition_score_"):
-        notes.append("The out-of-partition score is that of an ensemble with one member less, on training rows.")
+        notes.append("The out-of-partition score is about training rows, each without the members that saw it.")
         if model.recipe_.partitioner.name == "ordered":
             notes.append("Partitions are ordered: the out-of-partition score looks into the future.")
     rounds = [count for member in model.members_ if (count := iterations(member.estimator)) is not None]

@@ -314,7 +314,7 @@ def check_models(models: Sequence[Any], sizes: Sequence[float] | None, attribute
 
 def _undistributed(job: FitJob) -> tuple[FitJob, Executor]:
     """Return job and executor for one model that is fitted in this process, on all cores."""
-    cores = os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return replace(job, cpus=cores), make_executor("inline", cores)
 
 

@@ -60,9 +60,11 @@ class Setup:
             yield "Weights count in the fits, not in the scores."
         if self.match_updates:
             yield (
-                "Each member made up to as many updates as one model on all rows, not as many passes: it may cost as "
-                "much as that model (--no-match-updates)."
+                "Members of partitions make up to as many updates as one model on all rows, not as many passes: each "
+                "may cost as much as that model (--no-match-updates)."
             )
+        if asked_for(self.partitioner, self.combine) is not None and self.metric.name not in {"accuracy", "r2"}:
+            yield f"The recipe was chosen by accuracy or R², not by {self.metric.name}."
         if self.replication > 1:
             yield f"Each row went to {self.replication} partitions."
 
@@ -135,10 +137,7 @@ def make_setup(config: CompareConfig, dataset: Dataset) -> Setup:
         raise ConfigurationError(mistakes)
     recipe = _recipe(config, dataset, learner)
     _check_before_paying(config, dataset, learner, recipe)
-    by_name = learner.name in _UPDATES_MATCHED and (recipe is None or recipe.merge is None)
-    match = by_name if config.match_updates is None else config.match_updates
-    if match:
-        passes_of(learner.estimator)
+    match = _matches_updates(config, learner, recipe)
     return Setup(
         learner=learner,
         encoder=TableEncoder(learner.needs) if config.encode else None,
@@ -149,6 +148,20 @@ def make_setup(config: CompareConfig, dataset: Dataset) -> Setup:
         evidence=config.evidence and (recipe is None or recipe.judged_out_of_partition),
         metric=metric,
     )
+
+
+def _matches_updates(config: CompareConfig, learner: Learner, recipe: Recipe | None) -> bool:
+    if config.match_updates is not None:
+        if config.match_updates:
+            passes_of(learner.estimator)
+        return config.match_updates
+    if learner.name not in _UPDATES_MATCHED or (recipe is not None and recipe.merge is not None):
+        return False
+    try:
+        passes_of(learner.estimator)
+    except InputError:  # settings with which it makes no passes
+        return False
+    return True
 
 
 def _recipe(config: CompareConfig, dataset: Dataset, learner: Learner) -> Recipe | None:

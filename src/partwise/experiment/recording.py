@@ -17,6 +17,7 @@ from partwise.errors import MemberFitError, PartwiseError
 from partwise.evaluation import Growth, Outputs, Truth, curve_as_members_are_added, reported_metrics, score_intervals
 from partwise.experiment.preparing import Setup
 from partwise.model_store import StoredModel, save_model
+from partwise.pool import AggregatedPredictor
 from partwise.prediction import member_outputs
 from partwise.protocols import Aggregate, Executor, Predictor, Tracker
 from partwise.provenance import git_commit, versions
@@ -215,14 +216,19 @@ def _plot_data(model: Model, dataset: Dataset, judged: Judged, executor: Executo
 def _growth(model: Model, predictor: Predictor, dataset: Dataset, judged: Judged, executor: Executor) -> Growth | None:
     """Return the metric as members are added, on a sample of the test rows; None where members are local or merged."""
     n_members = len(predictor.pool.members)
-    if not isinstance(predictor, Aggregate) or n_members < 2:
+    if isinstance(predictor, AggregatedPredictor) and n_members > _GROWTH_MEMBERS:
+        first = replace(predictor.pool, members=predictor.pool.members[:_GROWTH_MEMBERS])
+        predictor, n_members = (
+            replace(predictor, pool=first, weights=predictor.weights[:_GROWTH_MEMBERS]),
+            len(first.members),
+        )
+    if not isinstance(predictor, Aggregate) or not 2 <= n_members <= _GROWTH_MEMBERS:
         return None
     n_rows = len(dataset.test)
     chosen = np.sort(np.random.default_rng(judged.seed).choice(n_rows, min(n_rows, _GROWTH_ROWS), replace=False))
     rows = dataset.test.iloc[chosen]
     matrix = rows if model.encoder_ is None else model.encoder_.transform(rows)
-    first = replace(predictor.pool, members=predictor.pool.members[:_GROWTH_MEMBERS])
-    each = member_outputs(first, matrix, executor)
+    each = member_outputs(predictor.pool, matrix, executor)
     truth = Truth(judged.truth.y[chosen], judged.truth.n_classes)
 
     def aligned(outputs: NDArray[np.float64]) -> NDArray[np.float64]:

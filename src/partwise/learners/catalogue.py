@@ -46,6 +46,7 @@ _ENTRIES = (
     Entry(name="linear_svc", classifier="sklearn.svm:LinearSVC", regressor="sklearn.svm:LinearSVR"),
     Entry(name="svc", classifier="sklearn.svm:SVC", instead="svr"),
     Entry(name="svr", regressor="sklearn.svm:SVR", instead="svc"),
+    Entry(name="sgd", classifier="sklearn.linear_model:SGDClassifier", regressor="sklearn.linear_model:SGDRegressor"),
     _both("knn", "sklearn.neighbors", "KNeighbors"),
     Entry(name="naive_bayes", classifier="sklearn.naive_bayes:GaussianNB", instead="ridge"),
     Entry(name="lda", classifier="sklearn.discriminant_analysis:LinearDiscriminantAnalysis", instead="ridge"),

@@ -43,9 +43,9 @@ def make_partitioner(partitioner: str | Partitioner) -> Partitioner:
     if isinstance(partitioner, str):
         found: Partitioner = named("partitioner", partitioner, PARTITIONERS, PARTITIONERS)
         return found
-    if not (hasattr(partitioner, "fit") and hasattr(partitioner, "needs")):
+    if not isinstance(partitioner, Partitioner):
         raise InputError(
             f"partitioner={partitioner!r} is no partitioner. Give one of {', '.join(PARTITIONERS)}, "
-            "or an object with `needs` and `fit` (see partwise.protocols.Partitioner)."
+            "or an object with `needs`, `gives`, `replicable` and `fit` (see partwise.protocols.Partitioner)."
         )
     return partitioner

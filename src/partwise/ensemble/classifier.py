@@ -60,7 +60,8 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
     cpus_per_member
         CPUs that a member's fit reserves, and the number of its threads.
     out_of_partition
-        Whether ``fit`` also predicts every training row by the members that never saw it.
+        Whether ``fit`` also predicts every training row by the members that never saw it. With ``combine="auto"``
+        only where the choice keeps several members that are samples of the table.
     random_state
         Seed of the cut and of the members: the same table and seed give the same members on any executor.
     verbose
@@ -85,12 +86,12 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
     timings_
         Seconds of ``encode``, ``select`` (auto), ``partition``, ``members``, ``combine`` and ``evidence``.
     fit_usage_
-        What this process used for the first four: seconds, CPU seconds, and private memory at its peak.
+        What this process used for all but the last: seconds, CPU seconds, and private memory at its peak.
     out_of_partition_predictions_, out_of_partition_outputs_
-        Labels and outputs for the training rows, each from the k-1 members that did not see it. With
+        Labels and outputs for the training rows, each from the members that did not see it. With
         ``partitioner="ordered"`` most of those members saw later rows: that evidence looks into the future.
     out_of_partition_score_
-        The accuracy of those predictions: of an ensemble of k-1 members.
+        The accuracy of those predictions: of an ensemble of k - ``replication`` members.
     out_of_partition_member_scores_
         Accuracy of each member on the rows outside its partition.
 

@@ -41,7 +41,7 @@ def _ensembles_only(check: Callable[[Record, Records], bool]) -> Callable[[str, 
 
 def _svc_binary() -> Work:
     learner = partial(SVC, gamma=32, C=32)
-    cuts = [(128, "clustered"), (96, "clustered"), (192, "clustered"), (128, "clustered:0.1")]
+    cuts = [(128, "clustered"), (96, "clustered"), (192, "clustered"), (128, "clustered:0.1"), (96, "clustered:0.5")]
     return Work(
         name="svc-binary",
         load=lambda folder, _seed, limit: covtype(

@@ -28,7 +28,8 @@ from sklearn.metrics import accuracy_score, r2_score
 
 from partwise import PartitionedClassifier, PartitionedRegressor
 from partwise import __version__ as partwise_version
-from partwise.fitting import configured, member_seed, prepare_worker
+from partwise.fitting import prepare_worker
+from partwise.templates import configured, member_seed
 
 _PROC = Path("/proc")
 _TICKS = os.sysconf("SC_CLK_TCK")

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 
 from partwise.cutting import cut
 from partwise.errors import MemberFitError
-from partwise.fitting import FitJob, FittedContext, Part, fit_members
+from partwise.fit_context import FittedContext
+from partwise.fitting import FitJob, Part, fit_members
 from partwise.progress import member_progress
 from partwise.protocols import Executor, Predictor
 from partwise.recipes import Recipe

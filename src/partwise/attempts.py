@@ -34,7 +34,7 @@ def attempt(work: Callable[[Any, Any], Any], shared: Any, task: Task, node_id: s
     several.
     """
     host = socket.gethostname()
-    started = time.time()
+    started, cpu_started = time.time(), time.process_time()
     value, failure = None, None
     try:
         value = work(shared, task.payload)
@@ -49,6 +49,7 @@ def attempt(work: Callable[[Any, Any], Any], shared: Any, task: Task, node_id: s
         finished=time.time(),
         node=f"{host}/{node_id[:_ID_DIGITS]}" if node_id else host,
         process=os.getpid(),
+        cpu_seconds=time.process_time() - cpu_started,
     )
 
 

@@ -10,7 +10,7 @@ from partwise.combiners import make_combiner
 from partwise.errors import ConfigurationError, InputError
 from partwise.partitioners import make_partitioner
 from partwise.protocols import Combiner, Partitioner
-from partwise.selection import Auto, asked_for
+from partwise.selection import Auto, asked_for, check_choice
 
 __all__ = ["CompareConfig", "TaskName"]
 
@@ -74,7 +74,7 @@ def _disagreements(settings: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with settings that no single field shows."""
     partitioner, combine = settings.get("partitioner"), settings.get("combine")
     mistakes = []
-    combiner = None
+    auto, combiner = None, None
     try:
         cut = None if partitioner in {None, Auto.name} else make_partitioner(partitioner)
     except InputError as error:
@@ -83,18 +83,23 @@ def _disagreements(settings: Mapping[str, Any]) -> list[str]:
     try:
         auto = asked_for(partitioner, combine)
         combiner = None if combine is None or auto is not None else make_combiner(combine)
+        if auto is not None:
+            check_choice(_count(settings, "partitions"), _count(settings, "replication"))
     except InputError as error:
         mistakes.append(str(error))
     if settings.get("test") is not None and settings.get("split_column") is not None:
         mistakes.append("--test and --split-column each say which rows are the test. Give one of them.")
     if cut is not None and "group" in cut.needs and settings.get("group") is None:
         mistakes.append(f"--partitioner {partitioner} needs --group COLUMN.")
-    if (combine is None and partitioner == Auto.name) or str(combine).partition(":")[0] == Auto.name:
-        if settings.get("partitions") == 1 or settings.get("replication", 1) > 1:
-            mistakes.append("--combine auto has nothing to choose: ask for 2 partitions or more, and no --replication.")
-        return mistakes
-    mistakes += _lacking_evidence(settings, cut, combiner)
+    if auto is None:
+        mistakes += _lacking_evidence(settings, cut, combiner)
     return mistakes
+
+
+def _count(settings: Mapping[str, Any], name: str) -> int:
+    """Return a number that was given, or the default where none was, or something else that its field refuses."""
+    given = settings.get(name)
+    return given if isinstance(given, int) else int(CompareConfig.model_fields[name].default)
 
 
 def _lacking_evidence(settings: Mapping[str, Any], cut: Partitioner | None, combiner: Combiner | None) -> Iterator[str]:

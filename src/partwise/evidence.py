@@ -1,5 +1,6 @@
 """Out-of-partition evidence: what members say about training rows that they never saw."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from partwise.buffers import call_writable
 from partwise.errors import InputError
 from partwise.permutation import KeyedPermutation
-from partwise.pool import MemberPool
+from partwise.pool import MemberPool, member_losses, scores_of_losses
 from partwise.prediction import blocks_of, value_of
 from partwise.protocols import Aggregate, Executor, LearningCombiner
 from partwise.records import Evidence, MemberEvidence, Partitions, Task
@@ -71,9 +72,7 @@ def collect_evidence(
         outputs[block.rows] = block.outputs
         losses += block.losses
         counts += ~block.seen * len(block.rows)
-    mean_losses = np.divide(losses, counts, out=np.full(len(losses), np.nan), where=counts > 0)
-    scores = 1.0 - mean_losses if pool.n_classes is not None else 1.0 - mean_losses / max(_variance(y), 1e-300)
-    return Evidence(outputs=outputs, member_scores=scores)
+    return Evidence(outputs=outputs, member_scores=scores_of_losses(losses, counts, y, pool.n_classes))
 
 
 def collect_member_evidence(
@@ -92,8 +91,10 @@ def collect_member_evidence(
     )
     places = np.cumsum(chosen) - 1
     outputs: NDArray[np.float64] | None = None
+    cpu_seconds = 0.0
     for outcome in executor.run(_describe_each, pool, _tasks(pool, X, y, partitions, chosen)):
         rows, each = value_of(outcome)
+        cpu_seconds += 0.0 if outcome.process == os.getpid() else outcome.cpu_seconds
         if outputs is None:
             outputs = np.empty((len(pool.members), int(chosen.sum()), each.shape[2]))
         outputs[:, places[rows]] = each
@@ -105,6 +106,7 @@ def collect_member_evidence(
         y=y[chosen],
         weights=None if weights is None else weights[chosen],
         folds=partitions.home[chosen],
+        worker_cpu_seconds=cpu_seconds,
     )
 
 
@@ -151,10 +153,6 @@ def _n_targets(y: NDArray[Any]) -> int:
     return 1 if y.ndim == 1 else int(y.shape[1])
 
 
-def _variance(y: NDArray[Any]) -> float:
-    return float(np.asarray(y, dtype=np.float64).reshape(len(y), -1).var(axis=0).mean())
-
-
 def _each(pool: MemberPool, block: _Unseen) -> NDArray[np.float64]:
     """Return the outputs of every member, shape (members, rows, outputs), NaN for those that saw the block."""
     said = {
@@ -174,9 +172,6 @@ def _describe_each(pool: MemberPool, block: _Unseen) -> tuple[NDArray[np.int64],
 
 def _describe(predictor: Aggregate, block: _Unseen) -> _Described:
     each = _each(predictor.pool, block)
-    if predictor.pool.n_classes is None:
-        losses = ((each - block.y.reshape(len(block.y), -1)) ** 2).mean(axis=2).sum(axis=1)
-    else:
-        losses = (each.argmax(axis=2) != block.y).sum(axis=1).astype(np.float64)
+    losses = member_losses(each, block.y, predictor.pool.n_classes).sum(axis=1)
     losses[block.seen] = 0.0
     return _Described(rows=block.rows, outputs=predictor.combine(each), seen=block.seen, losses=losses)

@@ -1,10 +1,10 @@
-"""Fit one member (the pure function that a worker runs), all members, and what a combiner may ask for."""
+"""Fit one member, the pure function that a worker runs, and all members, what the driver does."""
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import cloudpickle
@@ -15,27 +15,22 @@ from sklearn.dummy import DummyClassifier
 
 from partwise.buffers import call_writable
 from partwise.digests import content_digest
-from partwise.evidence import collect_evidence, collect_member_evidence, cross_fitted
 from partwise.learners.updates import match_updates
-from partwise.pool import MemberPool, member_scores
-from partwise.protocols import Aggregate, Combiner, Executor, LearningCombiner, Merge
-from partwise.records import Evidence, Member, MemberEvidence, MemberFailure, Partitions, Task, TaskOutcome
+from partwise.protocols import Executor, Merge
+from partwise.records import Member, MemberFailure, Partitions, Task, TaskOutcome
 from partwise.resources import Usage, measure_usage
 from partwise.rows import take_rows
+from partwise.templates import configured, member_seed, translate_class_weights
 
 __all__ = [
     "FitJob",
-    "FittedContext",
     "Part",
-    "configured",
     "fit_member",
     "fit_members",
-    "member_seed",
     "prepare_worker",
     "whole_template",
 ]
 
-_SEEDS = 2**31 - 1
 _RARE = "least populated class"
 """What scikit-learn says when it cannot hold rows back by class, because a class has one row."""
 
@@ -84,31 +79,6 @@ class FittedPart:
     weight: float
     seed: int
     usage: Usage
-
-
-def member_seed(seed: int, partition: int) -> int:
-    """Return the seed of one member: a function of the run's seed and the partition alone."""
-    return int(np.random.SeedSequence((seed, partition)).generate_state(1)[0] % _SEEDS)
-
-
-def configured(estimator: Any, seed: int, cpus: int) -> Any:
-    """Return an unfitted copy with every open ``random_state`` seeded and every ``n_jobs`` set to ``cpus``.
-
-    Nested parameters are reached too. A ``random_state`` that the user set to a number stays as it is.
-    """
-    copy = clone(estimator, safe=False)
-    if not hasattr(copy, "get_params"):
-        return copy
-    params = copy.get_params(deep=True)
-    settings: dict[str, Any] = {}
-    for name in sorted(params):
-        last = name.rpartition("__")[2]
-        if last == "random_state" and not isinstance(params[name], (int, np.integer)):
-            # Each place has a seed of its own: equal streams in two steps of a Pipeline would be correlated.
-            settings[name] = member_seed(seed, len(settings) + 1)
-        elif last == "n_jobs":
-            settings[name] = cpus
-    return copy.set_params(**settings) if settings else copy
 
 
 def fit_member(job: FitJob, part: Part) -> FittedPart:
@@ -166,7 +136,7 @@ def _labels_of(job: FitJob, classes: NDArray[np.int64] | None) -> NDArray[Any] |
 def _prepared(job: FitJob, seed: int, labels: NDArray[Any] | None) -> Any:
     estimator = configured(job.template, seed, job.cpus)
     if labels is not None:
-        _translate_class_weights(estimator, labels)
+        translate_class_weights(estimator, labels)
     return estimator
 
 
@@ -219,19 +189,6 @@ def _doubled_singles(
     if weights is not None:
         weights = weights[rows] / np.where(np.isin(rows, single), 2.0, 1.0)
     return take_rows(X, rows), y[rows], weights, len(single)
-
-
-def _translate_class_weights(estimator: Any, labels: NDArray[Any]) -> None:
-    """Rewrite ``class_weight`` dictionaries from the user's labels to the member's class numbers."""
-    if not hasattr(estimator, "get_params"):
-        return
-    settings = {
-        name: {code: value[label] for code, label in enumerate(labels.tolist()) if label in value}
-        for name, value in estimator.get_params(deep=True).items()
-        if name.rpartition("__")[2] == "class_weight" and isinstance(value, Mapping)
-    }
-    if settings:
-        estimator.set_params(**settings)
 
 
 def fit_members(
@@ -327,49 +284,3 @@ def _member(outcome: TaskOutcome, partitions: Partitions) -> Member:
         process=outcome.process,
         attempts=outcome.attempts,
     )
-
-
-@dataclass(frozen=True)
-class FittedContext:
-    """What a combiner may ask for."""
-
-    job: FitJob
-    members: tuple[Member, ...]
-    table: Part
-    partitions: Partitions
-    executor: Executor
-
-    @cached_property
-    def pool(self) -> MemberPool:
-        """The members in their label space."""
-        return MemberPool.of(self.members, None if self.job.labels is None else len(self.job.labels))
-
-    @property
-    def template(self) -> Any:
-        """The unfitted learner, seeded as for one model on all rows."""
-        return whole_template(self.job)
-
-    def evidence(self) -> MemberEvidence:
-        """Return what each member says about training rows that it never saw."""
-        return self._evidence
-
-    @cached_property
-    def _evidence(self) -> MemberEvidence:
-        table = self.table
-        return collect_member_evidence(self.pool, table.X, table.y, table.weights, self.partitions, self.executor)
-
-    def judge(self, combiner: Combiner, predictor: Aggregate) -> Evidence:
-        """Return honest outputs of the predictor on the training rows.
-
-        What a combiner learned from training rows is judged on folds of partitions that it did not learn from.
-        """
-        table = self.table
-        if combiner.needs_evidence and isinstance(combiner, LearningCombiner):
-            learned = self.evidence()
-            outputs = cross_fitted(combiner, self.pool, learned)
-            if len(learned.rows) < len(table.y):
-                every = collect_evidence(predictor, table.X, table.y, self.partitions, self.executor).outputs
-                every[learned.rows] = outputs
-                outputs = every
-            return Evidence(outputs=outputs, member_scores=member_scores(learned, self.pool.n_classes))
-        return collect_evidence(predictor, table.X, table.y, self.partitions, self.executor)

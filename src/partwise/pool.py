@@ -10,7 +10,7 @@ from partwise.aggregation import RULES
 from partwise.errors import InputError, PredictionError
 from partwise.records import Member, MemberEvidence, OutputKind
 
-__all__ = ["AggregatedPredictor", "MemberPool", "member_scores"]
+__all__ = ["AggregatedPredictor", "MemberPool", "member_losses", "member_scores", "scores_of_losses"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +131,28 @@ class AggregatedPredictor:
         return RULES[self.rule](outputs, self.weights)
 
 
+def member_losses(outputs: NDArray[np.float64], y: NDArray[Any], n_classes: int | None) -> NDArray[np.float64]:
+    """Return what members' outputs, (members, rows, outputs), lose: errors (0 or 1), or squared errors."""
+    if n_classes is None:
+        return np.asarray(((outputs - np.asarray(y, dtype=np.float64).reshape(len(y), -1)) ** 2).mean(axis=2))
+    return (outputs.argmax(axis=2) != y).astype(np.float64)
+
+
 def member_scores(evidence: MemberEvidence, n_classes: int | None) -> NDArray[np.float64]:
     """Return each member's own score (accuracy, or R²) on the rows that it never saw, shape (members,)."""
     spoken = ~np.isnan(evidence.outputs[:, :, 0])
+    losses = np.where(spoken, member_losses(evidence.outputs, evidence.y, n_classes), 0.0).sum(axis=1)
+    return scores_of_losses(losses, spoken.sum(axis=1), evidence.y, n_classes)
+
+
+def scores_of_losses(
+    losses: NDArray[np.float64], n_rows: NDArray[Any], y: NDArray[Any], n_classes: int | None
+) -> NDArray[np.float64]:
+    """Return accuracies, or R², of members from the sums of their losses over so many rows, NaN where there are none.
+
+    ``y`` is the target that R² takes its variance from.
+    """
+    means = np.divide(losses, n_rows, out=np.full(len(losses), np.nan), where=n_rows > 0)
     if n_classes is None:
-        y = np.asarray(evidence.y, dtype=np.float64).reshape(len(evidence.y), -1)
-        losses = ((evidence.outputs - y) ** 2).mean(axis=2) / max(float(y.var(axis=0).mean()), 1e-300)
-    else:
-        losses = (evidence.outputs.argmax(axis=2) != evidence.y).astype(np.float64)
-    total = np.where(spoken, losses, 0.0).sum(axis=1)
-    counts = spoken.sum(axis=1)
-    return 1.0 - np.divide(total, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+        means /= max(float(np.asarray(y, dtype=np.float64).reshape(len(y), -1).var(axis=0).mean()), 1e-300)
+    return np.asarray(1.0 - means)

@@ -106,7 +106,10 @@ class TaskFailure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOutcome:
-    """What became of a task: its value, or its failure; and where and when it ran (seconds since the epoch)."""
+    """What became of a task: its value, or its failure; and where and when it ran (seconds since the epoch).
+
+    ``cpu_seconds`` is the processor time that its process spent on the attempt.
+    """
 
     id: int
     rows: int
@@ -117,6 +120,7 @@ class TaskOutcome:
     finished: float
     node: str
     process: int
+    cpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +224,8 @@ class MemberEvidence:
     folds
         The first partition of each row, shape (rows,): what is learned is judged on folds that it was not learned
         from, and a group never crosses them.
+    worker_cpu_seconds
+        Processor time that other processes than this one took to gather it.
     """
 
     rows: NDArray[np.int64]
@@ -227,6 +233,7 @@ class MemberEvidence:
     y: NDArray[Any]
     weights: NDArray[np.float64] | None
     folds: NDArray[np.int64]
+    worker_cpu_seconds: float = 0.0
 
     def where(self, chosen: NDArray[np.bool_]) -> "MemberEvidence":
         """Return the evidence on the chosen rows, a mask of shape (rows,)."""

@@ -24,7 +24,7 @@ from partwise.resources import Stopwatch
 from partwise.rows import take_rows
 from partwise.trials import Judges, Selection, Trial, beside, choose
 
-__all__ = ["Auto", "asked_for", "select"]
+__all__ = ["Auto", "asked_for", "check_choice", "select"]
 
 _FIRST_SHARE, _LAST_SHARE = 1 / 4, 3 / 4
 _CHEAP_SECONDS = 60.0
@@ -79,6 +79,21 @@ def asked_for(partitioner: Any, combine: Any) -> Auto | None:
         auto: Auto = named("combine", combine, {Auto.name: Auto}, [Auto.name])
         return auto
     return Auto() if combine is None and partitioner == Auto.name else None
+
+
+def check_choice(n_partitions: int, replication: int) -> None:
+    """Refuse settings that leave nothing to choose.
+
+    Raises
+    ------
+    InputError
+        If there is one partition, or rows go to several.
+    """
+    if n_partitions < 2 or replication > 1:
+        raise InputError(
+            f"combine='auto' with {n_partitions} partition(s) and replication {replication} has nothing to choose. "
+            "Valid: 2 partitions or more, and replication 1."
+        )
 
 
 @dataclass(frozen=True, slots=True)

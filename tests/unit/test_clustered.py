@@ -200,3 +200,65 @@ def test_a_name_may_carry_the_overlap():
     assert make_partitioner("clustered:0.1") == Clustered(overlap=0.1)
     with pytest.raises(InputError, match=r"'clustered:much'(.|\n)*0 to 1"):
         make_partitioner("clustered:much")
+
+
+def _two_blobs(n_strays, rng):
+    """Return two far blobs of 3,000 rows, a class each, the second class with strays in the first blob."""
+    features = np.repeat([[-5.0, 0.0], [5.0, 0.0]], 3000, axis=0) + rng.normal(size=(6000, 2))
+    stratum = np.repeat([0, 1], 3000)
+    stratum[:n_strays] = 1
+    return features, stratum
+
+
+@pytest.mark.parametrize(("n_strays", "n_moved"), [(7, 7), (8, 0)])
+def test_strays_go_to_the_home_of_their_class(n_strays, n_moved):
+    """Rows of a class that are less than 1/400 of their cell are learned in the cell where the class is at home."""
+    features, stratum = _two_blobs(n_strays, np.random.default_rng(0))
+    plain = cut(Clustered(), row_keys(6000, features=features), 2, 0)
+    found = cut(Clustered(), row_keys(6000, features=features, stratum=stratum), 2, 0)
+    moved = np.flatnonzero(found.home != plain.home)
+    assert len(moved) == n_moved
+    assert (stratum[moved] == 1).all()
+    assert (found.home[moved] == found.home[-1]).all()
+
+
+def test_a_class_that_is_rare_everywhere_stays():
+    """A class of few rows, spread over all cells, has no other home: its rows stay where they are."""
+    rng = np.random.default_rng(0)
+    features, stratum = _two_blobs(0, rng)
+    stratum[rng.choice(6000, 12, replace=False)] = 2
+    plain = cut(Clustered(), row_keys(6000, features=features), 2, 0)
+    found = cut(Clustered(), row_keys(6000, features=features, stratum=stratum), 2, 0)
+    np.testing.assert_array_equal(found.home[stratum == 2], plain.home[stratum == 2])
+
+
+def test_shared_rows_make_a_class_at_home():
+    """Where overlap brings many rows of a class into a cell, the few that were there are no strays."""
+    features, stratum = _two_blobs(7, np.random.default_rng(0))
+    plain = cut(Clustered(0.5), row_keys(6000, features=features), 2, 0)
+    found = cut(Clustered(0.5), row_keys(6000, features=features, stratum=stratum), 2, 0)
+    np.testing.assert_array_equal(found.home, plain.home)
+
+
+def test_a_moved_stray_is_in_one_cell():
+    """A stray is learned in the cell it is moved to alone, also where cells overlap."""
+    features, stratum = _two_blobs(4, np.random.default_rng(0))
+    found = cut(Clustered(0.0005), row_keys(6000, features=features, stratum=stratum), 2, 0)
+    assert (np.bincount(np.concatenate(found.rows))[:4] == 1).all()
+
+
+def test_a_handful_of_strays_does_not_spoil_an_expert():
+    """Multiclass boosting diverges on a class of a few rows; with their strays moved, experts do not."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(9000, 4))
+    side = np.where(rng.random(9000) < 0.5, -8.0, 8.0)
+    stratum = (features[:, 0] + 0.5 * features[:, 1] > 0).astype(int) + np.where(side > 0, 2, 0)
+    strays = rng.choice(np.flatnonzero(side < 0), 6, replace=False)
+    stratum[strays] = 2
+    features = np.column_stack([features, side])
+    learner = HistGradientBoostingClassifier(early_stopping=False)
+    model = PartitionedClassifier(
+        learner, n_partitions=2, partitioner="clustered", executor="inline", random_state=0
+    ).fit(features, stratum)
+    assert (model.partitions_.class_counts == 0).sum() == 4
+    assert model.score(features, stratum) > 0.99

@@ -21,8 +21,9 @@ from partwise import PartitionedClassifier, PartitionedRegressor
 from partwise.digests import content_digest
 from partwise.errors import MemberFitError
 from partwise.executors import InlineExecutor
-from partwise.fitting import FitJob, Part, configured, fit_member, fit_members, member_seed
+from partwise.fitting import FitJob, Part, fit_member, fit_members
 from partwise.records import MemberFailure, Partitions
+from partwise.templates import configured, member_seed
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 3))

@@ -120,6 +120,7 @@ def _ensemble_report(
         predict_seconds=costs.predict_seconds,
         cpu_seconds=driver.cpu_seconds
         + sum(member.cpu_seconds for member in members if member.process != os.getpid())
+        + model.combine_cpu_seconds_
         + getattr(model, "selection_cpu_seconds_", 0.0),
         peak_memory_bytes=max((peak for peak in peaks if peak is not None), default=None),
         encode_seconds=steps["encode"],

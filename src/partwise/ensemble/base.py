@@ -2,7 +2,6 @@
 
 import copy
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Self, cast
 
@@ -17,6 +16,7 @@ from partwise.assembling import assemble
 from partwise.combiners import make_combiner
 from partwise.cutting import row_keys
 from partwise.encoders import make_encoder
+from partwise.ensemble.elsewhere import NoRows
 from partwise.errors import InputError
 from partwise.executors import make_executor
 from partwise.fitting import FitJob, Part
@@ -25,12 +25,12 @@ from partwise.pool import MemberPool
 from partwise.prediction import predict_outputs
 from partwise.protocols import Aggregate, Combiner, Encoder, Executor, Partitioner
 from partwise.recipes import Recipe, make_recipe, recipes_for
-from partwise.records import Evidence, Member, MemberEvidence, Partitions, RowKeys
+from partwise.records import Evidence, Member, RowKeys
 from partwise.resources import Stopwatch, measure_usage
-from partwise.selection import Auto, asked_for, select
+from partwise.selection import Auto, asked_for, check_choice, select
 from partwise.validation import check_estimator, read_features, read_weights
 
-__all__ = ["PartitionedEstimator", "check_models"]
+__all__ = ["PartitionedEstimator"]
 
 
 class PartitionedEstimator(BaseEstimator):
@@ -134,6 +134,7 @@ class PartitionedEstimator(BaseEstimator):
         self.recipe_, self.predictor_ = recipe, assembled.predictor
         self.members_, self.failures_ = list(assembled.context.members), list(assembled.failures)
         self.partitions_ = assembled.context.partitions
+        self.combine_cpu_seconds_ = assembled.context.worker_cpu_seconds
         with clock("evidence"):
             if self.out_of_partition and recipe.judged_out_of_partition and isinstance(self.predictor_, Aggregate):
                 self._keep_evidence(assembled.context.judge(recipe.combiner, self.predictor_), targets)
@@ -149,11 +150,7 @@ class PartitionedEstimator(BaseEstimator):
         if self.match_updates:
             passes_of(template)
         if asked_for(self.partitioner, self.combine) is not None:
-            if self.replication > 1 or self.n_partitions < 2:
-                raise InputError(
-                    f"combine='auto' with n_partitions={self.n_partitions} and replication={self.replication}: there "
-                    "is nothing to choose. Valid: 2 partitions or more, and replication=1."
-                )
+            check_choice(self.n_partitions, self.replication)
             return None
         recipe = make_recipe(
             None if self.partitioner == "auto" else self.partitioner,
@@ -251,7 +248,7 @@ class PartitionedEstimator(BaseEstimator):
         combiner = make_combiner(combine, cls._task)
         pool = MemberPool.of(tuple(members), n_classes)
         model.members_, model.failures_, model.encoder_ = list(pool.members), [], None
-        model.predictor_ = combiner.fit(_NoRows(pool))
+        model.predictor_ = combiner.fit(NoRows(pool))
         widths = {getattr(member.estimator, "n_features_in_", None) for member in members}
         if len(widths) > 1:
             raise InputError(f"The models were fitted on different numbers of features: {sorted(map(str, widths))}.")
@@ -272,44 +269,6 @@ class PartitionedEstimator(BaseEstimator):
             tags.target_tags.multi_output = self._task == "regression" and base.target_tags.multi_output
             tags.target_tags.positive_only = base.target_tags.positive_only
         return tags
-
-
-class _NoRows:
-    """The fit context of models that were fitted elsewhere: there are no training rows to ask."""
-
-    def __init__(self, pool: MemberPool) -> None:
-        self.pool = pool
-
-    @property
-    def partitions(self) -> Partitions:
-        raise InputError("Models that were fitted elsewhere bring no partitions. Use 'soft', 'vote', 'mean', 'median'.")
-
-    @property
-    def template(self) -> Any:
-        raise InputError("Models that were fitted elsewhere are not merged. Use 'soft', 'vote', 'mean', 'median'.")
-
-    def evidence(self) -> MemberEvidence:
-        raise InputError(
-            "This combiner learns from out-of-partition predictions, and models that were fitted elsewhere bring no "
-            "training rows. Use 'soft', 'vote', 'mean', 'median', or 'weighted' with sizes."
-        )
-
-
-def check_models(models: Sequence[Any], sizes: Sequence[float] | None, attribute: str) -> None:
-    """Refuse models that are no fitted models of the task, and sizes that are not one for each.
-
-    Raises
-    ------
-    InputError
-        If there are no models, one lacks ``attribute``, or the number of sizes is another.
-    """
-    if len(models) == 0:
-        raise InputError("models is empty. Give at least one fitted model.")
-    lacking = [index for index, model in enumerate(models) if not hasattr(model, attribute)]
-    if lacking:
-        raise InputError(f"Models {lacking} have no `{attribute}`: they are not fitted, or of another task.")
-    if sizes is not None and len(sizes) != len(models):
-        raise InputError(f"sizes has {len(sizes)} values for {len(models)} models. Give one for each.")
 
 
 def _undistributed(job: FitJob) -> tuple[FitJob, Executor]:

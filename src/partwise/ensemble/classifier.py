@@ -11,7 +11,8 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
 
 from partwise.digests import content_digest
-from partwise.ensemble.base import PartitionedEstimator, check_models
+from partwise.ensemble.base import PartitionedEstimator
+from partwise.ensemble.elsewhere import check_models
 from partwise.errors import InputError
 from partwise.protocols import Combiner, Encoder, Executor, Partitioner
 from partwise.records import Member
@@ -87,6 +88,8 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
         Seconds of ``encode``, ``select`` (auto), ``partition``, ``members``, ``combine`` and ``evidence``.
     fit_usage_
         What this process used for all but the last: seconds, CPU seconds, and private memory at its peak.
+    combine_cpu_seconds_
+        What the workers used for evidence that the combiner learned from: CPU seconds.
     out_of_partition_predictions_, out_of_partition_outputs_
         Labels and outputs for the training rows, each from the members that did not see it. With
         ``partitioner="ordered"`` most of those members saw later rows: that evidence looks into the future.

@@ -10,7 +10,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.metrics import r2_score
 
 from partwise.digests import content_digest
-from partwise.ensemble.base import PartitionedEstimator, check_models
+from partwise.ensemble.base import PartitionedEstimator
+from partwise.ensemble.elsewhere import check_models
 from partwise.protocols import Combiner, Encoder, Executor, Partitioner
 from partwise.records import Member
 from partwise.selection import Auto

@@ -1,7 +1,7 @@
 """Regions of the feature space to partitions."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,9 @@ _FEWEST_SAMPLED = 20_000
 _SAMPLED_PER_CELL = 200
 _LARGEST, _SMALLEST = 1.5, 0.3
 """Sizes over the mean size, between which cells of the sample are brought; those of the table may reach twice it."""
+_COUNTED = 200_000
+"""Rows in which classes are counted cell by cell."""
+_STRAY_ROWS, _STRAY_OF_CELL, _STRAY_OF_TABLE = 20, 1 / 400, 1 / 4
 _ROUNDS = 40
 _SPLITS = 30
 
@@ -34,6 +37,10 @@ class Clustered:
     until no cell holds more than 1.5 times the mean of the sample. Where that is not enough, as with long tails, the
     largest cells are split and the smallest given up. The cut and ``Route`` together are the early
     prediction of DC-SVM (Hsieh, Si, Dhillon, ICML 2014, section 4), for any learner.
+
+    A class can be a stray in a cell: fewer than 20 rows, less than 1/400 of the cell, less than a quarter of its share
+    of the table. Its rows there go to the nearest cell where it is none. They would teach little where they are, and
+    cost much: a handful of rows of a class makes multiclass boosting diverge.
 
     Parameters
     ----------
@@ -73,7 +80,23 @@ class Clustered:
         gaps = distances[:, 1] - distances[:, 0] if n_partitions > 1 else np.zeros(n_sampled)
         router = Router(scaling, centres, offsets, width=max(float(np.median(gaps)), 1e-6))
         border = float(np.quantile(gaps, self.overlap)) if self.overlap > 0 else -1.0
-        return ClusteredAssignment(n_partitions, router, border)
+        plain = ClusteredAssignment(n_partitions, router, border)
+        return plain if sample.stratum is None else replace(plain, homes=_homes(plain, sample, sample.stratum, seed))
+
+
+def _homes(plain: "ClusteredAssignment", sample: RowKeys, stratum: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
+    """Return whether a class is at home in a cell, shape (classes, cells); a stray everywhere is at home everywhere."""
+    n_rows = len(sample.positions)
+    counted = np.sort(KeyedPermutation(n_rows, (seed,))(np.arange(min(n_rows, _COUNTED))))
+    cells = plain.parts(RowKeys(positions=counted, features=take_rows(sample.features, counted)))
+    counts = np.zeros((int(stratum.max()) + 1, plain.n_partitions))
+    for column in cells.T:
+        np.add.at(counts, (stratum[counted][column >= 0], column[column >= 0]), 1)
+    of_cell = counts / np.maximum(counts.sum(axis=0), 1)
+    of_table = counts.sum(axis=1, keepdims=True) / counts.sum()
+    stray = (counts * (n_rows / len(counted)) < _STRAY_ROWS) & (of_cell < _STRAY_OF_CELL)
+    stray &= of_cell < _STRAY_OF_TABLE * of_table
+    return ~stray | stray.all(axis=1, keepdims=True)
 
 
 def _balanced(scaled: Any, centres: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -157,13 +180,28 @@ def _excess(shares: NDArray[np.float64]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class ClusteredAssignment:
-    """A row goes to its cell, and near a border to the cell beyond it too."""
+    """A row goes to its cell, near a border to the cell beyond it too; a stray to the nearest home of its class.
+
+    ``homes`` has shape (classes, cells), None where there are no classes.
+    """
 
     n_partitions: int
     router: Router
     border: float
+    homes: NDArray[np.bool_] | None = None
 
     def parts(self, keys: RowKeys) -> NDArray[np.int64]:
         """Return the cells of the rows, shape (rows, 1), or (rows, 2) with -1 for rows that are not shared."""
         cells, gaps = self.router.nearest(keys.features, 1 if self.border < 0 else 2)
-        return np.where(gaps > self.border, -1, cells) if self.border >= 0 else cells
+        parts = np.where(gaps > self.border, -1, cells) if self.border >= 0 else cells
+        if self.homes is None or keys.stratum is None:
+            return parts
+        at_home = self.homes[keys.stratum[:, np.newaxis], cells]
+        parts = np.where(at_home, parts, -1)
+        strays = np.flatnonzero(~at_home[:, 0])
+        if len(strays):
+            nearest, _ = self.router.nearest(take_rows(keys.features, strays), self.router.n_cells)
+            welcome = self.homes[keys.stratum[strays, np.newaxis], nearest]
+            parts[strays] = -1
+            parts[strays, 0] = nearest[np.arange(len(strays)), welcome.argmax(axis=1)]
+        return parts

@@ -70,9 +70,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedPart:
-    """What a worker sends back: the estimator's bytes, so that the driver gets arrays of its own, free to write."""
+    """What a worker sends back.
 
-    estimator: bytes
+    The estimator is pickled, so that the driver gets arrays of its own, free to write; in an array of bytes, which
+    Ray shares between processes where it would copy bytes.
+    """
+
+    estimator: NDArray[np.uint8]
     content_digest: str
     classes: NDArray[np.int64] | None
     doubled_rows: int
@@ -143,10 +147,10 @@ def _prepared(job: FitJob, seed: int, labels: NDArray[Any] | None) -> Any:
 def _fitted(
     estimator: Any, part: Part, usage: Usage, seed: int, classes: NDArray[np.int64] | None = None, doubled: int = 0
 ) -> FittedPart:
-    estimator_bytes = cloudpickle.dumps(estimator, protocol=5)
+    pickled = cloudpickle.dumps(estimator, protocol=5)
     return FittedPart(
-        estimator=estimator_bytes,
-        content_digest=content_digest(cloudpickle.loads(estimator_bytes)),
+        estimator=np.frombuffer(pickled, dtype=np.uint8),
+        content_digest=content_digest(cloudpickle.loads(pickled)),
         classes=classes,
         doubled_rows=doubled,
         weight=float(len(part.y) if part.weights is None else part.weights.sum()),

@@ -40,6 +40,16 @@ def scale(shared, payload):
     return shared * payload
 
 
+def compute_for(seconds, busy):
+    """Compute for so long, or sleep."""
+    if not busy:
+        time.sleep(seconds)
+        return
+    ends = time.process_time() + seconds
+    while time.process_time() < ends:
+        pass
+
+
 def scale_or_fail(shared, payload):
     """Return the product, but raise for negative payloads."""
     if payload < 0:

@@ -35,20 +35,27 @@ class _Unseen:
     seen: NDArray[np.bool_]
     X: Any
     y: NDArray[Any]
+    weights: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class _Described:
-    """What a predictor without the members that saw a block says about it; ``losses`` are sums over its rows."""
+    """What a predictor without the members that saw a block says about it; ``losses`` are weighted sums."""
 
     rows: NDArray[np.int64]
     outputs: NDArray[np.float64]
     seen: NDArray[np.bool_]
     losses: NDArray[np.float64]
+    weight: float
 
 
 def collect_evidence(
-    predictor: Aggregate, X: Any, y: NDArray[Any], partitions: Partitions, executor: Executor
+    predictor: Aggregate,
+    X: Any,
+    y: NDArray[Any],
+    weights: NDArray[np.float64] | None,
+    partitions: Partitions,
+    executor: Executor,
 ) -> Evidence:
     """Return outputs on training rows by the members that never saw them, and each member's own score.
 
@@ -63,16 +70,17 @@ def collect_evidence(
         Class codes, shape (rows,), or values, shape (rows,) or (rows, targets).
     """
     pool = predictor.pool
-    tasks = _tasks(pool, X, y, partitions, np.ones(len(y), dtype=bool))
+    weights = np.ones(len(y)) if weights is None else weights
+    tasks = _tasks(pool, X, y, weights, partitions, np.ones(len(y), dtype=bool))
     described = [value_of(outcome) for outcome in executor.run(_describe, predictor, tasks)]
     outputs = np.empty((len(y), described[0].outputs.shape[1]))
-    losses, counts = np.zeros(len(pool.members)), np.zeros(len(pool.members))
+    losses, totals = np.zeros(len(pool.members)), np.zeros(len(pool.members))
     # Summed in the order of blocks, not of completion: floating-point sums depend on their order.
     for block in sorted(described, key=_first_row):
         outputs[block.rows] = block.outputs
         losses += block.losses
-        counts += ~block.seen * len(block.rows)
-    return Evidence(outputs=outputs, member_scores=scores_of_losses(losses, counts, y, pool.n_classes))
+        totals += ~block.seen * block.weight
+    return Evidence(outputs=outputs, member_scores=scores_of_losses(losses, totals, y, weights, pool.n_classes))
 
 
 def collect_member_evidence(
@@ -92,7 +100,8 @@ def collect_member_evidence(
     places = np.cumsum(chosen) - 1
     outputs: NDArray[np.float64] | None = None
     cpu_seconds = 0.0
-    for outcome in executor.run(_describe_each, pool, _tasks(pool, X, y, partitions, chosen)):
+    tasks = _tasks(pool, X, y, np.ones(n_rows), partitions, chosen)
+    for outcome in executor.run(_describe_each, pool, tasks):
         rows, each = value_of(outcome)
         cpu_seconds += 0.0 if outcome.process == os.getpid() else outcome.cpu_seconds
         if outputs is None:
@@ -124,7 +133,12 @@ def cross_fitted(combiner: LearningCombiner, pool: MemberPool, evidence: MemberE
 
 
 def _tasks(
-    pool: MemberPool, X: Any, y: NDArray[Any], partitions: Partitions, chosen: NDArray[np.bool_]
+    pool: MemberPool,
+    X: Any,
+    y: NDArray[Any],
+    weights: NDArray[np.float64],
+    partitions: Partitions,
+    chosen: NDArray[np.bool_],
 ) -> Iterator[Task]:
     """Yield blocks of the chosen rows that were seen by the same members."""
     if len(pool.members) < 2:
@@ -142,7 +156,8 @@ def _tasks(
     for start, end in pairwise(ends):
         for block in blocks_of(end - start, _BLOCK_ROWS):
             rows = order[start:end][block]
-            yield Task(int(rows[0]), _Unseen(rows, seen[rows[0]], take_rows(X, rows), y[rows]), len(rows))
+            unseen = _Unseen(rows, seen[rows[0]], take_rows(X, rows), y[rows], weights[rows])
+            yield Task(int(rows[0]), unseen, len(rows))
 
 
 def _first_row(block: _Described) -> int:
@@ -172,6 +187,12 @@ def _describe_each(pool: MemberPool, block: _Unseen) -> tuple[NDArray[np.int64],
 
 def _describe(predictor: Aggregate, block: _Unseen) -> _Described:
     each = _each(predictor.pool, block)
-    losses = member_losses(each, block.y, predictor.pool.n_classes).sum(axis=1)
+    losses = member_losses(each, block.y, predictor.pool.n_classes) @ block.weights
     losses[block.seen] = 0.0
-    return _Described(rows=block.rows, outputs=predictor.combine(each), seen=block.seen, losses=losses)
+    return _Described(
+        rows=block.rows,
+        outputs=predictor.combine(each),
+        seen=block.seen,
+        losses=losses,
+        weight=float(block.weights.sum()),
+    )

@@ -52,13 +52,16 @@ class FittedContext:
 
         What a combiner learned from training rows is judged on folds of partitions that it did not learn from.
         """
+        if not (combiner.needs_evidence and isinstance(combiner, LearningCombiner)):
+            return self._asked(predictor)
+        learned = self.evidence()
+        outputs = cross_fitted(combiner, self.pool, learned)
+        if len(learned.rows) < len(self.table.y):
+            every = self._asked(predictor).outputs
+            every[learned.rows] = outputs
+            outputs = every
+        return Evidence(outputs=outputs, member_scores=member_scores(learned, self.pool.n_classes))
+
+    def _asked(self, predictor: Aggregate) -> Evidence:
         table = self.table
-        if combiner.needs_evidence and isinstance(combiner, LearningCombiner):
-            learned = self.evidence()
-            outputs = cross_fitted(combiner, self.pool, learned)
-            if len(learned.rows) < len(table.y):
-                every = collect_evidence(predictor, table.X, table.y, self.partitions, self.executor).outputs
-                every[learned.rows] = outputs
-                outputs = every
-            return Evidence(outputs=outputs, member_scores=member_scores(learned, self.pool.n_classes))
-        return collect_evidence(predictor, table.X, table.y, self.partitions, self.executor)
+        return collect_evidence(predictor, table.X, table.y, table.weights, self.partitions, self.executor)

@@ -141,18 +141,32 @@ def member_losses(outputs: NDArray[np.float64], y: NDArray[Any], n_classes: int 
 def member_scores(evidence: MemberEvidence, n_classes: int | None) -> NDArray[np.float64]:
     """Return each member's own score (accuracy, or R²) on the rows that it never saw, shape (members,)."""
     spoken = ~np.isnan(evidence.outputs[:, :, 0])
-    losses = np.where(spoken, member_losses(evidence.outputs, evidence.y, n_classes), 0.0).sum(axis=1)
-    return scores_of_losses(losses, spoken.sum(axis=1), evidence.y, n_classes)
+    weights = np.ones(len(evidence.y)) if evidence.weights is None else evidence.weights
+    losses = np.where(spoken, member_losses(evidence.outputs, evidence.y, n_classes), 0.0) @ weights
+    return scores_of_losses(losses, spoken @ weights, evidence.y, weights, n_classes)
 
 
 def scores_of_losses(
-    losses: NDArray[np.float64], n_rows: NDArray[Any], y: NDArray[Any], n_classes: int | None
+    losses: NDArray[np.float64],
+    totals: NDArray[np.float64],
+    y: NDArray[Any],
+    weights: NDArray[np.float64],
+    n_classes: int | None,
 ) -> NDArray[np.float64]:
-    """Return accuracies, or R², of members from the sums of their losses over so many rows, NaN where there are none.
+    """Return accuracies, or R², of members.
 
-    ``y`` is the target that R² takes its variance from.
+    Parameters
+    ----------
+    losses, totals
+        Weighted sums of each member's losses, and of the weights of the rows that they are about; NaN is the score
+        where there are none.
+    y, weights
+        The rows that R² takes the variance of the target from.
     """
-    means = np.divide(losses, n_rows, out=np.full(len(losses), np.nan), where=n_rows > 0)
+    means = np.divide(losses, totals, out=np.full(len(losses), np.nan), where=totals > 0)
     if n_classes is None:
-        means /= max(float(np.asarray(y, dtype=np.float64).reshape(len(y), -1).var(axis=0).mean()), 1e-300)
+        values = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        shares = weights / max(float(weights.sum()), 1e-300)
+        variances = shares @ (values - shares @ values) ** 2
+        means /= max(float(variances.mean()), 1e-300)
     return np.asarray(1.0 - means)

@@ -205,8 +205,8 @@ class Combiner(Protocol):
         """Which members make sense to it: fitted on ``samples`` of the table, on ``cells`` of it, on ``copies``."""
 
     @property
-    def keeps_probabilities(self) -> bool:
-        """Whether members' probabilities combine to probabilities."""
+    def probabilities(self) -> str:
+        """Whether it ``keeps`` the probabilities that members have, ``makes`` them of anything, or ``loses`` them."""
 
     @property
     def needs_evidence(self) -> bool:

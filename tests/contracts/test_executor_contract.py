@@ -21,6 +21,7 @@ from sklearn.tree import DecisionTreeClassifier
 from fake_work import (
     Keeper,
     NotesLoading,
+    compute_for,
     die_on,
     die_once,
     fail_strangely,
@@ -142,6 +143,14 @@ def test_an_outcome_says_where_and_when(make):
     assert outcome.finished - outcome.started >= 0.05
     assert outcome.process > 0
     assert outcome.attempts == 1
+
+
+@every_executor
+def test_an_outcome_says_what_processor_time_it_took(make):
+    """Work that computes has taken processor time, work that sleeps next to none."""
+    outcomes = _outcomes(make(), compute_for, 0.2, [True, False])
+    assert outcomes[0].cpu_seconds > 0.1
+    assert outcomes[1].cpu_seconds < 0.1
 
 
 @every_executor

@@ -84,11 +84,11 @@ def test_the_leaderboard_is_printed_and_recorded(chosen):
 
 
 def test_the_choice_is_the_recipe_of_the_record(chosen):
-    """The cut and the combination in the record are those of the entry that was chosen."""
+    """The recipe in the record is the entry that was chosen, with the reason."""
     comparison = Comparison.from_json((chosen[0] / "run" / "comparison.json").read_text())
     (entry,) = [entry for entry in comparison.leaderboard if entry.chosen]
-    name = f"{comparison.partitioner}, {comparison.combine}" if comparison.partitions > 1 else "one model"
-    assert entry.recipe == name
+    assert entry.recipe == comparison.recipe
+    assert comparison.selection_reason is not None
 
 
 def test_run_directory_holds_the_records(finished):

@@ -51,6 +51,7 @@ def _values():
         "partitions": 4,
         "partitioner": "shuffled",
         "combine": "mean",
+        "recipe": "shuffled, mean",
         "n_train": 1_000,
         "n_test": 200,
         "single": single,

@@ -12,7 +12,7 @@ from scipy import sparse
 from scipy.stats import binom
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
-from sklearn.datasets import load_diabetes, load_iris, make_blobs
+from sklearn.datasets import load_diabetes, load_iris, make_blobs, make_classification
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, r2_score
@@ -185,6 +185,7 @@ def test_several_targets_are_refused_clearly(model, advice):
         (GaussianNB(), Vote(), "decision_function"),
         (GaussianNB(), "weighted", "predict_proba"),
         (LinearSVC(), "soft", "decision_function"),
+        (LinearSVC(), "stack", "predict_proba"),
         (NearestMean(), "soft", "decision_function"),
     ],
     ids=str,
@@ -356,6 +357,41 @@ def test_evidence_equals_a_computation_by_hand(combine):
     np.testing.assert_array_equal(model.out_of_partition_predictions_, model.classes_[expected.argmax(axis=1)])
     assert model.out_of_partition_score_ == accuracy_score(CODES, expected.argmax(axis=1))
     np.testing.assert_allclose(model.out_of_partition_member_scores_, scores)
+
+
+@pytest.mark.parametrize("combine", ["soft", "weighted:score"])
+def test_evidence_heeds_the_weights_of_rows(combine):
+    """Scores on unseen rows weigh these as the fit does, however the evidence was gathered."""
+    weights = np.random.default_rng(0).uniform(0.1, 5.0, len(Y))
+    model = _classifier(DecisionTreeClassifier(max_depth=1), combine=combine, out_of_partition=True)
+    model.fit(X, Y, sample_weight=weights)
+    right = model.out_of_partition_predictions_ == Y
+    assert model.out_of_partition_score_ == pytest.approx(np.average(right, weights=weights))
+    for member, score in zip(model.members_, model.out_of_partition_member_scores_, strict=True):
+        others = np.setdiff1d(np.arange(len(Y)), model.partitions_.rows[member.partition])
+        right = member.classes[member.estimator.predict(X[others])] == CODES[others]
+        assert score == pytest.approx(np.average(right, weights=weights[others]))
+
+
+def test_evidence_of_a_regression_heeds_the_weights_of_rows():
+    """R² on unseen rows weighs these as the fit does, in the errors and in the variance of the target."""
+    rows, targets = load_diabetes(return_X_y=True)
+    weights = np.random.default_rng(0).uniform(0.1, 5.0, len(targets))
+    model = _regressor(DecisionTreeRegressor(max_depth=3), out_of_partition=True)
+    model.fit(rows, targets, sample_weight=weights)
+    said = model.out_of_partition_predictions_
+    assert model.out_of_partition_score_ == pytest.approx(r2_score(targets, said, sample_weight=weights))
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_processor_time_of_evidence_is_counted():
+    """What workers spend on evidence for a combiner that learns is known; in this process it is in the fit's usage."""
+    rows, labels = make_classification(2000, random_state=0)
+    learner = KNeighborsClassifier(50)
+    on_ray = PartitionedClassifier(learner, n_partitions=2, combine="stack", random_state=0).fit(rows, labels)
+    inline = _classifier(learner, n_partitions=2, combine="stack").fit(rows, labels)
+    assert on_ray.combine_cpu_seconds_ > 0
+    assert inline.combine_cpu_seconds_ == 0
 
 
 def test_evidence_of_a_regression_equals_a_computation_by_hand():

@@ -42,6 +42,7 @@ def _comparison(**changes):
         "partitions": 8,
         "partitioner": "stratified",
         "combine": "mean",
+        "recipe": "stratified, mean",
         "n_train": 250_000,
         "n_test": 67_000,
         "single": model,

@@ -33,6 +33,7 @@ def _verdict(*, fit=(20.0, 10.0), predict=(1.0, 1.0), metric="accuracy", up=True
             "partitions": members,
             "partitioner": "shuffled",
             "combine": "mean",
+            "recipe": "stratified, mean",
             "n_train": 10,
             "n_test": 5,
             "single": single,

@@ -50,7 +50,7 @@ class Greedy:
     name = "greedy"
     task = "any"
     takes = frozenset({"samples"})
-    keeps_probabilities = True
+    probabilities = "keeps"
     needs_evidence = True
     merges = False
 

@@ -17,7 +17,7 @@ class Mean:
     name = "mean"
     task = "regression"
     takes = frozenset({"samples"})
-    keeps_probabilities = False
+    probabilities = "loses"
     needs_evidence = False
     merges = False
 

@@ -23,7 +23,7 @@ class Pool:
     name = "pool"
     task = "any"
     takes = frozenset({"samples", "copies"})
-    keeps_probabilities = True
+    probabilities = "keeps"
     needs_evidence = False
     merges = True
 

@@ -26,7 +26,7 @@ class Route:
     name = "route"
     task = "any"
     takes = frozenset({"cells"})
-    keeps_probabilities = True
+    probabilities = "keeps"
     needs_evidence = False
     merges = False
 

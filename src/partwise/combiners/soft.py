@@ -17,7 +17,7 @@ class Soft:
     name = "soft"
     task = "classification"
     takes = frozenset({"samples"})
-    keeps_probabilities = True
+    probabilities = "keeps"
     needs_evidence = False
     merges = False
 

@@ -51,7 +51,7 @@ class Stack:
     name = "stack"
     task = "any"
     takes = frozenset({"samples"})
-    keeps_probabilities = True
+    probabilities = "makes"
     needs_evidence = True
     merges = False
 

@@ -17,7 +17,7 @@ class Vote:
     name = "vote"
     task = "classification"
     takes = frozenset({"samples"})
-    keeps_probabilities = False
+    probabilities = "loses"
     needs_evidence = False
     merges = False
 

@@ -29,7 +29,7 @@ class Weighted:
     name = "weighted"
     task = "any"
     takes = frozenset({"samples"})
-    keeps_probabilities = True
+    probabilities = "keeps"
     merges = False
 
     def __post_init__(self) -> None:

@@ -107,6 +107,11 @@ class Comparison(_Record):
     partitioner: str
     combine: str
     replication: int = Field(default=1, ge=1)
+    match_updates: bool = False
+    recipe: str
+    """How tables call cut and combination: their names, or ``one model``."""
+    selection_reason: str | None = None
+    """Why the data chose this recipe, null where it was asked for."""
     n_train: int = Field(ge=1)
     n_test: int = Field(ge=1)
     single: ModelReport

@@ -137,7 +137,7 @@ class PartitionedEstimator(BaseEstimator):
         self.combine_cpu_seconds_ = assembled.context.worker_cpu_seconds
         with clock("evidence"):
             if self.out_of_partition and recipe.judged_out_of_partition and isinstance(self.predictor_, Aggregate):
-                self._keep_evidence(assembled.context.judge(recipe.combiner, self.predictor_), targets)
+                self._keep_evidence(assembled.context.judge(recipe.combiner, self.predictor_), targets, weights)
         self.timings_ = clock.seconds
         return self
 
@@ -191,16 +191,16 @@ class PartitionedEstimator(BaseEstimator):
         for name in [name for name in vars(self) if name.startswith(left)]:
             delattr(self, name)
 
-    def _keep_evidence(self, evidence: Evidence, targets: NDArray[Any]) -> None:
+    def _keep_evidence(self, evidence: Evidence, targets: NDArray[Any], weights: NDArray[Any] | None) -> None:
         self.out_of_partition_outputs_ = evidence.outputs
         self.out_of_partition_predictions_ = self._decide(evidence.outputs)
-        self.out_of_partition_score_ = self._score(targets, evidence.outputs)
+        self.out_of_partition_score_ = self._score(targets, evidence.outputs, weights)
         self.out_of_partition_member_scores_ = evidence.member_scores
 
     def _decide(self, outputs: NDArray[np.float64]) -> NDArray[Any]:
         raise NotImplementedError
 
-    def _score(self, targets: NDArray[Any], outputs: NDArray[np.float64]) -> float:
+    def _score(self, targets: NDArray[Any], outputs: NDArray[np.float64], weights: NDArray[Any] | None) -> float:
         raise NotImplementedError
 
     def predict_outputs(self, X: Any) -> NDArray[np.float64]:

@@ -94,9 +94,9 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
         Labels and outputs for the training rows, each from the members that did not see it. With
         ``partitioner="ordered"`` most of those members saw later rows: that evidence looks into the future.
     out_of_partition_score_
-        The accuracy of those predictions: of an ensemble of k - ``replication`` members.
+        The accuracy of those predictions, rows weighted as in ``fit``: of an ensemble of k - ``replication`` members.
     out_of_partition_member_scores_
-        Accuracy of each member on the rows outside its partition.
+        Accuracy of each member on the rows outside its partition, weighted too.
 
     Examples
     --------
@@ -151,8 +151,8 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
     def _decide(self, outputs: NDArray[np.float64]) -> NDArray[Any]:
         return self.classes_[outputs.argmax(axis=1)]
 
-    def _score(self, targets: NDArray[Any], outputs: NDArray[np.float64]) -> float:
-        return float(accuracy_score(targets, outputs.argmax(axis=1)))
+    def _score(self, targets: NDArray[Any], outputs: NDArray[np.float64], weights: NDArray[Any] | None) -> float:
+        return float(accuracy_score(targets, outputs.argmax(axis=1), sample_weight=weights))
 
     def _labelled(self, model: Any, member: Member) -> Any:
         codes = np.arange(len(self.classes_)) if member.classes is None else member.classes
@@ -166,8 +166,8 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
             recipe = self._recipe(self._template())
         except InputError:  # it is for fit to say so
             recipe = None
-        kept = recipe is None or recipe.combiner.keeps_probabilities
-        return kept and hasattr(self._template(), "predict_proba")
+        combined = "keeps" if recipe is None else recipe.combiner.probabilities
+        return combined == "makes" or (combined == "keeps" and hasattr(self._template(), "predict_proba"))
 
     @available_if(_has_probabilities)
     def predict_proba(self, X: Any) -> NDArray[np.float64]:

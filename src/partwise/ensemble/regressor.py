@@ -98,8 +98,8 @@ class PartitionedRegressor(RegressorMixin, PartitionedEstimator):
     def _decide(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
-    def _score(self, targets: NDArray[Any], outputs: NDArray[np.float64]) -> float:
-        return float(r2_score(targets, self._decide(outputs)))
+    def _score(self, targets: NDArray[Any], outputs: NDArray[np.float64], weights: NDArray[Any] | None) -> float:
+        return float(r2_score(targets, self._decide(outputs), sample_weight=weights))
 
     @classmethod
     def from_members(

@@ -1,6 +1,7 @@
 """Out-of-partition evidence: what members say about training rows that they never saw."""
 
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -103,7 +104,8 @@ def collect_member_evidence(
     tasks = _tasks(pool, X, y, np.ones(n_rows), partitions, chosen)
     for outcome in executor.run(_describe_each, pool, tasks):
         rows, each = value_of(outcome)
-        cpu_seconds += 0.0 if outcome.process == os.getpid() else outcome.cpu_seconds
+        here = outcome.process == os.getpid() and outcome.node == socket.gethostname()
+        cpu_seconds += 0.0 if here else outcome.cpu_seconds
         if outputs is None:
             outputs = np.empty((len(pool.members), int(chosen.sum()), each.shape[2]))
         outputs[:, places[rows]] = each

@@ -91,7 +91,7 @@ def check_choice(n_partitions: int, replication: int) -> None:
     """
     if n_partitions < 2 or replication > 1:
         raise InputError(
-            f"combine='auto' with {n_partitions} partition(s) and replication {replication} has nothing to choose. "
+            f"auto with {n_partitions} partition(s) and replication {replication} has nothing to choose. "
             "Valid: 2 partitions or more, and replication 1."
         )
 

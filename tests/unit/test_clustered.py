@@ -202,48 +202,71 @@ def test_a_name_may_carry_the_overlap():
         make_partitioner("clustered:much")
 
 
-def _two_blobs(n_strays, rng):
-    """Return two far blobs of 3,000 rows, a class each, the second class with strays in the first blob."""
+def _two_blobs(n_strays, rng, first=(0, 2)):
+    """Return two far blobs of 3,000 rows, class 1 in the second, other classes in the first with strays of class 1."""
     features = np.repeat([[-5.0, 0.0], [5.0, 0.0]], 3000, axis=0) + rng.normal(size=(6000, 2))
-    stratum = np.repeat([0, 1], 3000)
+    stratum = np.r_[rng.choice(first, 3000), np.ones(3000, dtype=int)]
     stratum[:n_strays] = 1
     return features, stratum
+
+
+def _moved(features, stratum, overlap=0.0):
+    """Return which rows are in another cell than without classes, and the cut."""
+    plain = cut(Clustered(overlap), row_keys(len(features), features=features), 2, 0)
+    found = cut(Clustered(overlap), row_keys(len(features), features=features, stratum=stratum), 2, 0)
+    return np.flatnonzero(found.home != plain.home), found
 
 
 @pytest.mark.parametrize(("n_strays", "n_moved"), [(7, 7), (8, 0)])
 def test_strays_go_to_the_home_of_their_class(n_strays, n_moved):
     """Rows of a class that are less than 1/400 of their cell are learned in the cell where the class is at home."""
     features, stratum = _two_blobs(n_strays, np.random.default_rng(0))
-    plain = cut(Clustered(), row_keys(6000, features=features), 2, 0)
-    found = cut(Clustered(), row_keys(6000, features=features, stratum=stratum), 2, 0)
-    moved = np.flatnonzero(found.home != plain.home)
-    assert len(moved) == n_moved
-    assert (stratum[moved] == 1).all()
+    moved, found = _moved(features, stratum)
+    np.testing.assert_array_equal(moved, np.arange(n_moved))
     assert (found.home[moved] == found.home[-1]).all()
 
 
+@pytest.mark.parametrize("first", [[0], [2]], ids=["two classes", "three classes, one in the cell"])
+def test_no_cell_is_left_with_one_class(first):
+    """The few rows of a second class stay: without them there would be nothing to learn in the cell."""
+    features, stratum = _two_blobs(7, np.random.default_rng(0), first)
+    stratum[-1000:] = max(first)  # so that there are as many classes as the name says
+    moved, _ = _moved(features, stratum)
+    assert len(moved) == 0
+
+
 def test_a_class_that_is_rare_everywhere_stays():
-    """A class of few rows, spread over all cells, has no other home: its rows stay where they are."""
+    """A class of few rows, spread over all cells, has no other home; the strays of another class still move."""
     rng = np.random.default_rng(0)
+    features, stratum = _two_blobs(7, rng)
+    stratum[7 + rng.choice(5993, 12, replace=False)] = 3
+    moved, _ = _moved(features, stratum)
+    np.testing.assert_array_equal(moved, np.arange(7))
+
+
+def test_a_count_that_chance_may_have_made_moves_nothing():
+    """Of a large table some rows are counted: a rare class that they miss in a cell by chance is no stray there."""
+    rng = np.random.default_rng(2)
     features, stratum = _two_blobs(0, rng)
-    stratum[rng.choice(6000, 12, replace=False)] = 2
-    plain = cut(Clustered(), row_keys(6000, features=features), 2, 0)
-    found = cut(Clustered(), row_keys(6000, features=features, stratum=stratum), 2, 0)
-    np.testing.assert_array_equal(found.home[stratum == 2], plain.home[stratum == 2])
+    features, stratum = np.repeat(features, 100, axis=0), np.repeat(stratum, 100)
+    stratum[rng.choice(600_000, 6, replace=False)] = 3
+    moved, _ = _moved(features, stratum)
+    assert len(moved) == 0
 
 
 def test_shared_rows_make_a_class_at_home():
     """Where overlap brings many rows of a class into a cell, the few that were there are no strays."""
     features, stratum = _two_blobs(7, np.random.default_rng(0))
-    plain = cut(Clustered(0.5), row_keys(6000, features=features), 2, 0)
-    found = cut(Clustered(0.5), row_keys(6000, features=features, stratum=stratum), 2, 0)
-    np.testing.assert_array_equal(found.home, plain.home)
+    assert len(_moved(features, stratum, overlap=0.5)[0]) == 0
+    assert len(_moved(features, stratum, overlap=0.0)[0]) == 7
 
 
 def test_a_moved_stray_is_in_one_cell():
-    """A stray is learned in the cell it is moved to alone, also where cells overlap."""
+    """A stray near the border is learned in the home of its class alone, though cells overlap there."""
     features, stratum = _two_blobs(4, np.random.default_rng(0))
-    found = cut(Clustered(0.0005), row_keys(6000, features=features, stratum=stratum), 2, 0)
+    features[:4] = [-0.2, 0.0]
+    moved, found = _moved(features, stratum, overlap=0.001)
+    np.testing.assert_array_equal(moved, np.arange(4))
     assert (np.bincount(np.concatenate(found.rows))[:4] == 1).all()
 
 

@@ -373,14 +373,21 @@ def test_evidence_heeds_the_weights_of_rows(combine):
         assert score == pytest.approx(np.average(right, weights=weights[others]))
 
 
-def test_evidence_of_a_regression_heeds_the_weights_of_rows():
+@pytest.mark.parametrize("combine", ["mean", "weighted:score"])
+def test_evidence_of_a_regression_heeds_the_weights_of_rows(combine):
     """R² on unseen rows weighs these as the fit does, in the errors and in the variance of the target."""
     rows, targets = load_diabetes(return_X_y=True)
     weights = np.random.default_rng(0).uniform(0.1, 5.0, len(targets))
-    model = _regressor(DecisionTreeRegressor(max_depth=3), out_of_partition=True)
+    model = _regressor(DecisionTreeRegressor(max_depth=3), combine=combine, out_of_partition=True)
     model.fit(rows, targets, sample_weight=weights)
     said = model.out_of_partition_predictions_
     assert model.out_of_partition_score_ == pytest.approx(r2_score(targets, said, sample_weight=weights))
+    shares = weights / weights.sum()
+    spread = shares @ (targets - shares @ targets) ** 2
+    for member, score in zip(model.members_, model.out_of_partition_member_scores_, strict=True):
+        others = np.setdiff1d(np.arange(len(targets)), model.partitions_.rows[member.partition])
+        losses = (member.estimator.predict(rows[others]) - targets[others]) ** 2
+        assert score == pytest.approx(1.0 - np.average(losses, weights=weights[others]) / spread)
 
 
 @pytest.mark.usefixtures("ray_session")

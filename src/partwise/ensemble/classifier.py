@@ -171,7 +171,7 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
 
     @available_if(_has_probabilities)
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Return class probabilities, (rows, classes); only where every member has them and they are averaged."""
+        """Return class probabilities, (rows, classes); only where members have them and they are kept, or a stack."""
         return self.predict_outputs(X)
 
     @available_if(lambda self: not self._has_probabilities())

@@ -41,7 +41,9 @@ class PartitionedRegressor(RegressorMixin, PartitionedEstimator):
 
     Attributes
     ----------
-    members_, failures_, predictor_, partitions_, recipe_, leaderboard_, selection_reason_, timings_, fit_usage_
+    members_, failures_, predictor_, partitions_, recipe_, leaderboard_, selection_reason_
+        As in :class:`PartitionedClassifier`.
+    timings_, fit_usage_, combine_cpu_seconds_
         As in :class:`PartitionedClassifier`.
     out_of_partition_predictions_, out_of_partition_score_, out_of_partition_member_scores_
         As in :class:`PartitionedClassifier`; scores are R².

@@ -25,6 +25,7 @@ _LARGEST, _SMALLEST = 1.5, 0.3
 _COUNTED = 200_000
 """Rows in which classes are counted cell by cell."""
 _STRAY_ROWS, _STRAY_OF_CELL, _STRAY_OF_TABLE = 20, 1 / 400, 1 / 4
+_FEWEST_CLASSES = 3
 _ROUNDS = 40
 _SPLITS = 30
 
@@ -38,9 +39,10 @@ class Clustered:
     largest cells are split and the smallest given up. The cut and ``Route`` together are the early
     prediction of DC-SVM (Hsieh, Si, Dhillon, ICML 2014, section 4), for any learner.
 
-    A class can be a stray in a cell: fewer than 20 rows, less than 1/400 of the cell, less than a quarter of its share
-    of the table. Its rows there go to the nearest cell where it is none. They would teach little where they are, and
-    cost much: a handful of rows of a class makes multiclass boosting diverge.
+    Of three classes or more, one can be a stray in a cell: fewer than 20 rows, less than 1/400 of the cell, less than a
+    quarter of its share of the table. Its rows there go to the nearest cell where it is none. They would teach little
+    where they are, and cost much: a handful of rows of a class makes multiclass boosting diverge. A cell keeps its
+    strays if one class alone would be left.
 
     Parameters
     ----------
@@ -81,21 +83,28 @@ class Clustered:
         router = Router(scaling, centres, offsets, width=max(float(np.median(gaps)), 1e-6))
         border = float(np.quantile(gaps, self.overlap)) if self.overlap > 0 else -1.0
         plain = ClusteredAssignment(n_partitions, router, border)
-        return plain if sample.stratum is None else replace(plain, homes=_homes(plain, sample, sample.stratum, seed))
+        if sample.stratum is None or sample.stratum.max() + 1 < _FEWEST_CLASSES:
+            return plain
+        return replace(plain, homes=_homes(plain, sample, sample.stratum, seed))
 
 
 def _homes(plain: "ClusteredAssignment", sample: RowKeys, stratum: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
-    """Return whether a class is at home in a cell, shape (classes, cells); a stray everywhere is at home everywhere."""
+    """Return whether a class is at home in a cell, shape (classes, cells); a stray everywhere is at home everywhere.
+
+    Only what counts can tell is a stray: by its share of the table, 20 rows of the class would have been counted there.
+    """
     n_rows = len(sample.positions)
     counted = np.sort(KeyedPermutation(n_rows, (seed,))(np.arange(min(n_rows, _COUNTED))))
-    cells = plain.parts(RowKeys(positions=counted, features=take_rows(sample.features, counted)))
+    features = sample.features if len(counted) == n_rows else take_rows(sample.features, counted)
+    cells = plain.parts(RowKeys(positions=counted, features=features))
     counts = np.zeros((int(stratum.max()) + 1, plain.n_partitions))
     for column in cells.T:
         np.add.at(counts, (stratum[counted][column >= 0], column[column >= 0]), 1)
     of_cell = counts / np.maximum(counts.sum(axis=0), 1)
     of_table = counts.sum(axis=1, keepdims=True) / counts.sum()
     stray = (counts * (n_rows / len(counted)) < _STRAY_ROWS) & (of_cell < _STRAY_OF_CELL)
-    stray &= of_cell < _STRAY_OF_TABLE * of_table
+    stray &= (of_cell < _STRAY_OF_TABLE * of_table) & (of_table * counts.sum(axis=0) >= _STRAY_ROWS)
+    stray &= ((counts > 0) & ~stray).sum(axis=0) > 1  # one class alone is no cell to learn in
     return ~stray | stray.all(axis=1, keepdims=True)
 
 

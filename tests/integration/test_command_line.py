@@ -200,7 +200,7 @@ WRONG = {
     ),
     "auto with replication": (
         ["wine.csv", "--target", "cultivar", "--replication", "2", "--combine", "auto"],
-        "no --replication",
+        "2 partitions or more, and replication 1",
     ),
     "partitioner": (["wine.csv", "--target", "cultivar", "--partitioner", "random"], "stratified"),
     "no target": (["wine.csv"], "--target"),

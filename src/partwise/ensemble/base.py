@@ -2,6 +2,7 @@
 
 import copy
 import os
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Any, Self, cast
 
@@ -33,7 +34,7 @@ from partwise.validation import check_estimator, read_features, read_weights
 __all__ = ["PartitionedEstimator"]
 
 
-class PartitionedEstimator(BaseEstimator):
+class PartitionedEstimator(BaseEstimator, ABC):
     """What classification and regression share: settings, the steps of a fit, and outputs.
 
     A subclass says what its task is, which learner it takes by default, and how it reads a target.
@@ -70,12 +71,13 @@ class PartitionedEstimator(BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    @abstractmethod
     def _template(self) -> Any:
-        raise NotImplementedError
+        """Return the learner that was given, or the default."""
 
+    @abstractmethod
     def _targets(self, y: Any) -> tuple[NDArray[Any] | None, NDArray[Any]]:
         """Return the class labels (None in regression) and the class codes or values of the rows."""
-        raise NotImplementedError
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None, time: Any = None) -> Self:
         """Fit one member per partition and combine them.
@@ -197,11 +199,13 @@ class PartitionedEstimator(BaseEstimator):
         self.out_of_partition_score_ = self._score(targets, evidence.outputs, weights)
         self.out_of_partition_member_scores_ = evidence.member_scores
 
+    @abstractmethod
     def _decide(self, outputs: NDArray[np.float64]) -> NDArray[Any]:
-        raise NotImplementedError
+        """Return the labels or values that outputs stand for."""
 
+    @abstractmethod
     def _score(self, targets: NDArray[Any], outputs: NDArray[np.float64], weights: NDArray[Any] | None) -> float:
-        raise NotImplementedError
+        """Return the accuracy, or R², of outputs."""
 
     def predict_outputs(self, X: Any) -> NDArray[np.float64]:
         """Return the combined outputs, (rows, outputs); what they mean says ``predictor_.kind``.

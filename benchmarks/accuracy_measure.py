@@ -29,6 +29,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from partwise import PartitionedClassifier, PartitionedRegressor
 from partwise import __version__ as partwise_version
 from partwise.fitting import prepare_worker
+from partwise.resources import ran_here
 from partwise.templates import configured, member_seed
 
 _PROC = Path("/proc")
@@ -175,7 +176,6 @@ def _one_model_facts(model: Any) -> dict[str, Any]:
 
 def _ensemble_facts(model: Any) -> dict[str, Any]:
     estimators = [member.estimator for member in model.members_]
-    here = os.getpid()
     facts = {
         "recipe": model.recipe_.name,
         "members": len(estimators),
@@ -185,7 +185,7 @@ def _ensemble_facts(model: Any) -> dict[str, Any]:
         "steps": model.timings_,
         # what was fitted in this process is in its usage already
         "member_core_seconds": model.fit_usage_.cpu_seconds
-        + sum(member.cpu_seconds for member in model.members_ if member.process != here),
+        + sum(member.cpu_seconds for member in model.members_ if not ran_here(member.node, member.process)),
     }
     if hasattr(model, "leaderboard_"):
         board = model.leaderboard_.astype(object)

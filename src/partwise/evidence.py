@@ -1,7 +1,5 @@
 """Out-of-partition evidence: what members say about training rows that they never saw."""
 
-import os
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,6 +15,7 @@ from partwise.pool import MemberPool, member_losses, scores_of_losses
 from partwise.prediction import blocks_of, value_of
 from partwise.protocols import Aggregate, Executor, LearningCombiner
 from partwise.records import Evidence, MemberEvidence, Partitions, Task
+from partwise.resources import ran_here
 from partwise.rows import take_rows
 
 __all__ = ["collect_evidence", "collect_member_evidence", "cross_fitted"]
@@ -104,8 +103,7 @@ def collect_member_evidence(
     tasks = _tasks(pool, X, y, np.ones(n_rows), partitions, chosen)
     for outcome in executor.run(_describe_each, pool, tasks):
         rows, each = value_of(outcome)
-        here = outcome.process == os.getpid() and outcome.node == socket.gethostname()
-        cpu_seconds += 0.0 if here else outcome.cpu_seconds
+        cpu_seconds += 0.0 if ran_here(outcome.node, outcome.process) else outcome.cpu_seconds
         if outputs is None:
             outputs = np.empty((len(pool.members), int(chosen.sum()), each.shape[2]))
         outputs[:, places[rows]] = each

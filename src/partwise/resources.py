@@ -1,15 +1,22 @@
 """What a piece of work used: wall time, processor time, private memory at its peak."""
 
+import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Stopwatch", "Usage", "measure_usage"]
+__all__ = ["Stopwatch", "Usage", "measure_usage", "ran_here"]
 
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
+
+
+def ran_here(node: str, process: int) -> bool:
+    """Return whether work ran in this process, whose usage then counts it already; ids alone may repeat elsewhere."""
+    return process == os.getpid() and node == socket.gethostname()
 
 
 @dataclass(slots=True)

@@ -144,6 +144,19 @@ def test_missing_values_stand_in_the_middle():
     assert Scaling.of(frame)(frame).tolist() == [[-1, -1], [1, 1], [0, 0]]
 
 
+def test_features_of_one_range_keep_their_scale():
+    """A rare mark and an even one, both 0 or 1, count alike; standardised, the rare one would count ten times."""
+    marks = np.zeros((1000, 2))
+    marks[:10, 0] = marks[::2, 1] = 1.0
+    assert np.ptp(Scaling.of(marks)(marks), axis=0).tolist() == [1, 1]
+
+
+def test_features_of_other_ranges_are_standardised():
+    """Where ranges differ, each feature has deviation one."""
+    table = np.random.default_rng(0).random((1000, 2)) * [1.0, 2.0]
+    np.testing.assert_allclose(Scaling.of(table)(table).std(axis=0), 1.0, rtol=1e-4)
+
+
 def test_a_constant_column_does_not_count():
     """A column of one value adds nothing to distances, and breaks nothing."""
     assert Scaling.of(np.full((5, 1), 7.0))(np.full((5, 1), 7.0)).tolist() == [[0.0]] * 5

@@ -1,6 +1,5 @@
 """From two models' outputs and costs to the record of a comparison."""
 
-import os
 import socket
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -18,6 +17,7 @@ from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.evaluation import Metric, Outputs, Truth, difference_between, scores_of
 from partwise.naming import label
 from partwise.provenance import versions
+from partwise.resources import ran_here
 
 __all__ = ["Costs", "Judged", "Summary", "make_comparison"]
 
@@ -122,7 +122,7 @@ def _ensemble_report(
         fit_seconds=sum(seconds for step, seconds in steps.items() if step != "evidence"),
         predict_seconds=costs.predict_seconds,
         cpu_seconds=driver.cpu_seconds
-        + sum(member.cpu_seconds for member in members if member.process != os.getpid())
+        + sum(member.cpu_seconds for member in members if not ran_here(member.node, member.process))
         + model.combine_cpu_seconds_
         + getattr(model, "selection_cpu_seconds_", 0.0),
         peak_memory_bytes=max((peak for peak in peaks if peak is not None), default=None),

@@ -176,6 +176,10 @@ class PoolContext:
         raise AssertionError("a combiner of samples needs no partitions")
 
     @property
+    def positions(self):
+        raise AssertionError("a combiner of samples needs no rows")
+
+    @property
     def template(self):
         raise AssertionError("a combiner of samples needs no learner")
 

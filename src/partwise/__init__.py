@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from partwise.partitioners import Clustered, Grouped, Ordered, Replicated, Shuffled, Stratified
     from partwise.records import Member, MemberFailure
     from partwise.selection import Auto
+    from partwise.sources import scan
 
 __version__ = "0.1.0"
 
@@ -47,6 +48,7 @@ _HOMES = {
     "TableEncoder": "encoders",
     "Vote": "combiners",
     "Weighted": "combiners",
+    "scan": "sources",
 }
 
 __all__ = [
@@ -78,6 +80,7 @@ __all__ = [
     "Vote",
     "Weighted",
     "__version__",
+    "scan",
 ]
 
 

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass, replace
 
-from partwise.cutting import cut
 from partwise.errors import MemberFitError
 from partwise.fit_context import FittedContext
-from partwise.fitting import FitJob, Part, fit_members
+from partwise.fitting import FitJob, fit_members
 from partwise.progress import member_progress
-from partwise.protocols import Executor, Predictor
+from partwise.protocols import Executor, Predictor, Table
 from partwise.recipes import Recipe
-from partwise.records import MemberFailure, RowKeys
+from partwise.records import MemberFailure
 from partwise.resources import Stopwatch
 
 __all__ = ["Assembled", "assemble"]
@@ -27,8 +26,7 @@ class Assembled:
 def assemble(
     recipe: Recipe,
     job: FitJob,
-    table: Part,
-    keys: RowKeys,
+    table: Table,
     executor: Executor,
     clock: Stopwatch,
     *,
@@ -44,23 +42,19 @@ def assemble(
         If a member could not be fitted.
     """
     with clock("partition"):
-        partitions = cut(recipe.partitioner, keys, recipe.n_partitions, job.seed, recipe.replication)
+        cut = table.cut(recipe.partitioner, recipe.n_partitions, job.seed, recipe.replication, executor)
     job = replace(
         job,
         merge=recipe.merge,
         n_parts=recipe.n_partitions,
-        matched_rows=_rows_that_count(table) if recipe.match_updates and recipe.n_partitions > 1 else None,
+        matched_rows=table.n_counting if recipe.match_updates and recipe.n_partitions > 1 else None,
     )
-    with clock("members"), member_progress(partitions.sizes, shown=show_progress) as observe:
-        members, failures = fit_members(job, table, partitions, executor, observe)
+    with clock("members"), member_progress(cut.partitions.sizes, shown=show_progress) as observe:
+        members, failures = fit_members(job, cut, executor, observe)
     broken = [failure for failure in failures if failure.reason != "zero_weight"]
     if broken:
         raise MemberFitError(broken)
-    context = FittedContext(job, tuple(members), table, partitions, executor)
+    context = FittedContext(job, tuple(members), cut, executor)
     with clock("combine"):
         predictor = recipe.combiner.fit(context)
     return Assembled(predictor, context, tuple(failures))
-
-
-def _rows_that_count(table: Part) -> int:
-    return len(table.y) if table.weights is None else int((table.weights > 0).sum())

@@ -9,9 +9,10 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from partwise.errors import ConfigurationError, InputError
 from partwise.records import FailureReason, Task, TaskFailure, TaskOutcome
 
-__all__ = ["attempt", "failure_of", "run_in_process"]
+__all__ = ["attempt", "failure_of", "input_error_of", "run_in_process"]
 
 _ID_DIGITS = 8
 
@@ -25,6 +26,13 @@ def failure_of(error: BaseException, reason: FailureReason = "error") -> TaskFai
         traceback="".join(traceback.format_exception(error)),
         exception=error,
     )
+
+
+def input_error_of(failure: TaskFailure) -> InputError | None:
+    """Return the error where a worker found that something that was given is wrong, None for any other failure."""
+    if failure.error_type not in {InputError.__name__, ConfigurationError.__name__}:
+        return None
+    return InputError(failure.message)
 
 
 def attempt(work: Callable[[Any, Any], Any], shared: Any, task: Task, node_id: str = "") -> TaskOutcome:

@@ -1,7 +1,7 @@
 """Cut a table in memory: row keys and statistics, from them an Assignment, from it the Partitions."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Collection
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +14,17 @@ from partwise.protocols import Partitioner
 from partwise.records import Partitions, RowKeys, TableStatistics
 from partwise.replication import Replicas
 
-__all__ = ["cut", "rank_within", "read_times", "row_keys", "table_statistics"]
+__all__ = [
+    "check_cut",
+    "check_sizes",
+    "cut",
+    "most_parts",
+    "rank_within",
+    "read_groups",
+    "read_times",
+    "row_keys",
+    "table_statistics",
+]
 
 
 def rank_within(stratum: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -46,7 +56,7 @@ def row_keys(
         positions=np.arange(n_rows, dtype=np.int64),
         stratum=stratum,
         rank=None if stratum is None else rank_within(stratum),
-        group=None if groups is None else _group_keys(_column("groups", groups, n_rows)),
+        group=None if groups is None else read_groups(_column("groups", groups, n_rows)),
         time=None if time is None else read_times(_column("time", time, n_rows)),
         features=features,
     )
@@ -62,8 +72,8 @@ def _column(name: str, values: Any, n_rows: int) -> "pd.Series[Any]":
     return column
 
 
-def _group_keys(column: "pd.Series[Any]") -> NDArray[Any]:
-    """Return sortable keys: numbers as they are, everything else as text."""
+def read_groups(column: "pd.Series[Any]") -> NDArray[Any]:
+    """Return groups as sortable keys: numbers as they are, everything else as text."""
     if pd.api.types.is_numeric_dtype(column):
         return column.to_numpy()
     return column.astype(str).to_numpy(dtype=np.str_)
@@ -102,12 +112,46 @@ def table_statistics(keys: RowKeys) -> TableStatistics:
     )
 
 
-_NEEDED: dict[str, tuple[str, Callable[[RowKeys], Any]]] = {
-    "stratum": ("classes; for regression take 'shuffled'", lambda keys: keys.stratum),
-    "group": ("groups; give them as groups=… (--group COLUMN)", lambda keys: keys.group),
-    "time": ("times; give them as time=… (--time COLUMN)", lambda keys: keys.time),
-    "features": ("encoded features", lambda keys: keys.features),
+_NEEDED = {
+    "stratum": "classes; for regression take 'shuffled'",
+    "group": "groups; give them as groups=… (--group COLUMN)",
+    "time": "times; give them as time=… (--time COLUMN)",
+    "features": "encoded features",
 }
+
+
+def check_cut(partitioner: Partitioner, known: Collection[str], n_rows: int, n_partitions: int) -> None:
+    """Refuse a cut into more partitions than rows, and one that needs what is not known of the rows.
+
+    Raises
+    ------
+    InputError
+        If the number of partitions is not in 1..rows, or the partitioner lacks what it needs.
+    """
+    if not 1 <= n_partitions <= n_rows:
+        raise InputError(
+            f"n_partitions={n_partitions} for {n_rows:,} training rows (n_samples = {n_rows}). "
+            f"Valid: 1 to {n_rows:,}; a member should see some thousand rows."
+        )
+    for need in sorted(partitioner.needs):
+        if need not in known:
+            raise InputError(f"partitioner={partitioner.name!r} needs {_NEEDED[need]}.")
+
+
+def check_sizes(partitioner: Partitioner, sizes: NDArray[np.int64]) -> None:
+    """Refuse empty partitions.
+
+    Raises
+    ------
+    InputError
+        If there are some.
+    """
+    n_empty = int((sizes == 0).sum())
+    if n_empty:
+        raise InputError(
+            f"partitioner={partitioner.name!r} leaves {n_empty} of {len(sizes)} partitions without rows. "
+            f"Ask for at most {len(sizes) - n_empty}."
+        )
 
 
 def cut(partitioner: Partitioner, keys: RowKeys, n_partitions: int, seed: int, replication: int = 1) -> Partitions:
@@ -124,42 +168,31 @@ def cut(partitioner: Partitioner, keys: RowKeys, n_partitions: int, seed: int, r
         If the number of partitions is not in 1..rows, the partitioner lacks what it needs, or a partition would be
         empty.
     """
-    n_rows = len(keys.positions)
-    if not 1 <= n_partitions <= n_rows:
-        raise InputError(
-            f"n_partitions={n_partitions} for {n_rows:,} training rows (n_samples = {n_rows}). "
-            f"Valid: 1 to {n_rows:,}; a member should see some thousand rows."
-        )
-    for need in sorted(partitioner.needs):
-        what, value = _NEEDED[need]
-        if value(keys) is None:
-            raise InputError(f"partitioner={partitioner.name!r} needs {what}.")
-    replicas = Replicas.of(n_partitions, replication, seed, _most_parts(partitioner, keys))
-    assignment = partitioner.fit(table_statistics(keys), keys, replicas.n_parts, seed)
+    known = [name for name in _NEEDED if getattr(keys, name) is not None]
+    check_cut(partitioner, known, len(keys.positions), n_partitions)
+    statistics = table_statistics(keys)
+    replicas = Replicas.of(n_partitions, replication, seed, most_parts(partitioner, statistics))
+    assignment = partitioner.fit(statistics, keys, replicas.n_parts, seed)
     if partitioner.gives == "copies":
-        home, rows = None, (np.arange(n_rows),) * n_partitions
+        home, rows = None, (keys.positions,) * n_partitions
     else:
         parts = replicas.partitions_of(assignment.parts(keys))
         home, rows = parts[:, 0], _rows_of(parts, n_partitions)
-    empty = [partition for partition, members in enumerate(rows) if len(members) == 0]
-    if empty:
-        raise InputError(
-            f"partitioner={partitioner.name!r} leaves {len(empty)} of {n_partitions} partitions without rows. "
-            f"Ask for at most {n_partitions - len(empty)}."
-        )
+    sizes = np.array([len(members) for members in rows], dtype=np.int64)
+    check_sizes(partitioner, sizes)
     counts = None
     if keys.stratum is not None:
-        n_classes = int(keys.stratum.max()) + 1
+        n_classes = len(statistics.stratum_counts)  # type: ignore[arg-type] # there is a stratum
         counts = np.stack([np.bincount(keys.stratum[members], minlength=n_classes) for members in rows])
     router = getattr(assignment, "router", None)
-    return Partitions(method=partitioner.name, rows=rows, class_counts=counts, home=home, router=router)
+    return Partitions(method=partitioner.name, sizes=sizes, rows=rows, class_counts=counts, home=home, router=router)
 
 
-def _most_parts(partitioner: Partitioner, keys: RowKeys) -> int:
+def most_parts(partitioner: Partitioner, statistics: TableStatistics) -> int:
     """Return into how many parts the rows can be cut at most."""
-    if "group" in partitioner.needs and keys.group is not None:
-        return len(np.unique(keys.group))
-    return len(keys.positions)
+    if "group" in partitioner.needs and statistics.groups is not None:
+        return len(statistics.groups)
+    return statistics.n_rows
 
 
 def _rows_of(parts: NDArray[np.int64], n_partitions: int) -> tuple[NDArray[np.int64], ...]:

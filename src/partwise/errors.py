@@ -7,6 +7,7 @@ PartwiseError
 ├── PredictionError (RuntimeError)   a member gave outputs that cannot be combined
 ├── ClusterError (RuntimeError)      Ray cannot be started, or lacks what was asked for
 │   └── AddressError (InputError)    no cluster can be joined at the address that was given
+├── TableError (RuntimeError)        a table cannot be read, or its partitions cannot be stored
 ├── MissingExtraError (ImportError)  an optional dependency is not installed
 └── ModelStoreError (RuntimeError)   a stored model cannot be written, or is refused on reading
 """
@@ -26,6 +27,7 @@ __all__ = [
     "ModelStoreError",
     "PartwiseError",
     "PredictionError",
+    "TableError",
     "unknown_choice",
 ]
 
@@ -70,6 +72,10 @@ class ClusterError(PartwiseError, RuntimeError):
 
 class AddressError(ClusterError, InputError):
     """No cluster can be joined at the address that was given."""
+
+
+class TableError(PartwiseError, RuntimeError):
+    """A table cannot be read, or its partitions cannot be stored or read back."""
 
 
 class MissingExtraError(PartwiseError, ImportError):

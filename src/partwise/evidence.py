@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -10,54 +10,37 @@ from numpy.typing import NDArray
 
 from partwise.buffers import call_writable
 from partwise.errors import InputError
+from partwise.moments import Moments
 from partwise.permutation import KeyedPermutation
 from partwise.pool import MemberPool, member_losses, scores_of_losses
-from partwise.prediction import blocks_of, value_of
-from partwise.protocols import Aggregate, Executor, LearningCombiner
-from partwise.records import Evidence, MemberEvidence, Partitions, Task
+from partwise.prediction import value_of
+from partwise.protocols import Aggregate, CutTable, Executor, LearningCombiner, PartReader
+from partwise.records import Evidence, MemberEvidence, Unseen
 from partwise.resources import ran_here
-from partwise.rows import take_rows
 
 __all__ = ["collect_evidence", "collect_member_evidence", "cross_fitted"]
 
 _FOLDS = 5
 
-_BLOCK_ROWS = 8_192
-_LARGEST_EVIDENCE = 2**27
-"""Most numbers that the outputs of all members on training rows may hold at once: 1 GiB."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Unseen:
-    """A block of training rows, and which members saw them, shape (members,)."""
-
-    rows: NDArray[np.int64]
-    seen: NDArray[np.bool_]
-    X: Any
-    y: NDArray[Any]
-    weights: NDArray[np.float64]
-
 
 @dataclass(frozen=True, slots=True)
 class _Described:
-    """What a predictor without the members that saw a block says about it; ``losses`` are weighted sums."""
+    """What a predictor without the members that saw a block says about it.
+
+    ``outputs`` are None where they are not to be kept. ``losses`` are the weighted sums of the members' losses, shape
+    (members,), ``combined`` those of the predictor, shape (targets,); ``seen`` says which members saw the block.
+    """
 
     rows: NDArray[np.int64]
-    outputs: NDArray[np.float64]
+    outputs: NDArray[np.float64] | None
     seen: NDArray[np.bool_]
     losses: NDArray[np.float64]
-    weight: float
+    combined: NDArray[np.float64]
+    target: Moments
 
 
-def collect_evidence(
-    predictor: Aggregate,
-    X: Any,
-    y: NDArray[Any],
-    weights: NDArray[np.float64] | None,
-    partitions: Partitions,
-    executor: Executor,
-) -> Evidence:
-    """Return outputs on training rows by the members that never saw them, and each member's own score.
+def collect_evidence(predictor: Aggregate, cut: CutTable, executor: Executor) -> Evidence:
+    """Return outputs on training rows by the members that never saw them, their score, and each member's own.
 
     In disjoint partitions every row is unseen by all members but that of its own, so the outputs are those of an
     ensemble with one member less. Where partitions are ordered in time, most of those members saw the row's future.
@@ -66,55 +49,55 @@ def collect_evidence(
     ----------
     predictor
         Combines the members; the rule and the weights stay as they are, without the members that saw the row.
-    y
-        Class codes, shape (rows,), or values, shape (rows,) or (rows, targets).
     """
     pool = predictor.pool
-    weights = np.ones(len(y)) if weights is None else weights
-    tasks = _tasks(pool, X, y, weights, partitions, np.ones(len(y), dtype=bool))
-    described = [value_of(outcome) for outcome in executor.run(_describe, predictor, tasks)]
-    outputs = np.empty((len(y), described[0].outputs.shape[1]))
-    losses, totals = np.zeros(len(pool.members)), np.zeros(len(pool.members))
+    _check(pool)
+    keeps = cut.partitions.rows is not None
+    described: list[_Described] = []
+    for outcome in executor.run(_describe, (predictor, cut.reader, keeps), cut.blocks()):
+        described += value_of(outcome)
     # Summed in the order of blocks, not of completion: floating-point sums depend on their order.
-    for block in sorted(described, key=_first_row):
-        outputs[block.rows] = block.outputs
+    described.sort(key=_first_row)
+    losses, totals = np.zeros(len(pool.members)), np.zeros(len(pool.members))
+    combined = np.zeros(len(described[0].combined))
+    for block in described:
         losses += block.losses
-        totals += ~block.seen * block.weight
-    return Evidence(outputs=outputs, member_scores=scores_of_losses(losses, totals, y, weights, pool.n_classes))
-
-
-def collect_member_evidence(
-    pool: MemberPool,
-    X: Any,
-    y: NDArray[Any],
-    weights: NDArray[np.float64] | None,
-    partitions: Partitions,
-    executor: Executor,
-) -> MemberEvidence:
-    """Return what each member says about training rows that it never saw: all rows, or as many as fit in 1 GiB."""
-    n_rows = len(y)
-    most = max(1, _LARGEST_EVIDENCE // (len(pool.members) * (pool.n_classes or _n_targets(y))))
-    chosen = (
-        np.ones(n_rows, dtype=bool) if n_rows <= most else KeyedPermutation(n_rows, (most,))(np.arange(n_rows)) < most
-    )
-    places = np.cumsum(chosen) - 1
-    outputs: NDArray[np.float64] | None = None
-    cpu_seconds = 0.0
-    tasks = _tasks(pool, X, y, np.ones(n_rows), partitions, chosen)
-    for outcome in executor.run(_describe_each, pool, tasks):
-        rows, each = value_of(outcome)
-        cpu_seconds += 0.0 if ran_here(outcome.node, outcome.process) else outcome.cpu_seconds
-        if outputs is None:
-            outputs = np.empty((len(pool.members), int(chosen.sum()), each.shape[2]))
-        outputs[:, places[rows]] = each
-    assert outputs is not None  # noqa: S101 - there is at least one row
-    assert partitions.home is not None  # noqa: S101 - copies have no evidence
-    return MemberEvidence(
-        rows=np.flatnonzero(chosen),
+        totals += ~block.seen * block.target.weight
+        combined += block.combined
+    target = reduce(Moments.merged, (block.target for block in described))
+    outputs = None
+    if keeps:
+        width = described[0].outputs.shape[1]  # type: ignore[union-attr] # they are kept
+        outputs = np.empty((cut.n_rows, width))
+        for block in described:
+            outputs[block.rows] = block.outputs
+    shares = combined / target.weight
+    return Evidence(
         outputs=outputs,
-        y=y[chosen],
-        weights=None if weights is None else weights[chosen],
-        folds=partitions.home[chosen],
+        score=float(1.0 - (shares / target.variances if pool.n_classes is None else shares).mean()),
+        member_scores=scores_of_losses(losses, totals, None if pool.n_classes is not None else target),
+    )
+
+
+def collect_member_evidence(pool: MemberPool, cut: CutTable, executor: Executor) -> MemberEvidence:
+    """Return what each member says about training rows that it never saw: all rows, or as many as may be held."""
+    _check(pool)
+    most = max(1, cut.largest_evidence // (len(pool.members) * (pool.n_classes or 1)))
+    chosen = None if cut.n_rows <= most else _Chosen(KeyedPermutation(cut.n_rows, (most,)), most)
+    gathered: list[_Each] = []
+    cpu_seconds = 0.0
+    for outcome in executor.run(_describe_each, (pool, cut.reader), cut.blocks(chosen)):
+        gathered += value_of(outcome)
+        cpu_seconds += 0.0 if ran_here(outcome.node, outcome.process) else outcome.cpu_seconds
+    rows = np.concatenate([each.unseen.rows for each in gathered])
+    order = np.argsort(rows)
+    weights = [each.unseen.weights for each in gathered if each.unseen.weights is not None]
+    return MemberEvidence(
+        rows=rows[order],
+        outputs=np.concatenate([each.outputs for each in gathered], axis=1)[:, order],
+        y=np.concatenate([each.unseen.y for each in gathered])[order],
+        weights=np.concatenate(weights)[order] if weights else None,
+        folds=np.concatenate([np.full(len(each.unseen.rows), each.unseen.holders[0]) for each in gathered])[order],
         worker_cpu_seconds=cpu_seconds,
     )
 
@@ -132,48 +115,39 @@ def cross_fitted(combiner: LearningCombiner, pool: MemberPool, evidence: MemberE
     return outputs
 
 
-def _tasks(
-    pool: MemberPool,
-    X: Any,
-    y: NDArray[Any],
-    weights: NDArray[np.float64],
-    partitions: Partitions,
-    chosen: NDArray[np.bool_],
-) -> Iterator[Task]:
-    """Yield blocks of the chosen rows that were seen by the same members."""
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A keyed sample of so many rows, told row by row."""
+
+    permutation: KeyedPermutation
+    size: int
+
+    def __call__(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return self.permutation(positions) < self.size
+
+
+def _check(pool: MemberPool) -> None:
     if len(pool.members) < 2:
         raise InputError("Out-of-partition evidence takes two members or more; there is one. Ask for more partitions.")
-    seen = np.zeros((len(y), len(pool.members)), dtype=bool)
-    for place, member in enumerate(pool.members):
-        seen[partitions.rows[member.partition], place] = True
-    if bool(seen.all(axis=1).any()):
-        raise InputError("There are rows that every member saw, so there is no out-of-partition evidence on them.")
-    packed = np.packbits(seen, axis=1)
-    _, kind = np.unique(packed, axis=0, return_inverse=True)
-    kind = np.where(chosen, kind.ravel(), -1)
-    order = np.argsort(kind, kind="stable")
-    ends = np.searchsorted(kind[order], np.arange(-1, kind.max() + 1), side="right")
-    for start, end in pairwise(ends):
-        for block in blocks_of(end - start, _BLOCK_ROWS):
-            rows = order[start:end][block]
-            unseen = _Unseen(rows, seen[rows[0]], take_rows(X, rows), y[rows], weights[rows])
-            yield Task(int(rows[0]), unseen, len(rows))
 
 
 def _first_row(block: _Described) -> int:
     return int(block.rows[0])
 
 
-def _n_targets(y: NDArray[Any]) -> int:
-    return 1 if y.ndim == 1 else int(y.shape[1])
+def _seen(pool: MemberPool, block: Unseen) -> NDArray[np.bool_]:
+    seen = np.array([member.partition in block.holders for member in pool.members])
+    if seen.all():
+        raise InputError("There are rows that every member saw, so there is no out-of-partition evidence on them.")
+    return seen
 
 
-def _each(pool: MemberPool, block: _Unseen) -> NDArray[np.float64]:
+def _each(pool: MemberPool, block: Unseen, seen: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the outputs of every member, shape (members, rows, outputs), NaN for those that saw the block."""
     said = {
         place: call_writable(pool.member_outputs, member, block.X)
         for place, member in enumerate(pool.members)
-        if not block.seen[place]
+        if not seen[place]
     }
     outputs = np.full((len(pool.members), *next(iter(said.values())).shape), np.nan)
     for place, each in said.items():
@@ -181,18 +155,48 @@ def _each(pool: MemberPool, block: _Unseen) -> NDArray[np.float64]:
     return outputs
 
 
-def _describe_each(pool: MemberPool, block: _Unseen) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    return block.rows, _each(pool, block)
+@dataclass(frozen=True, slots=True)
+class _Each:
+    """The outputs of every member on a block; the block comes without its features."""
+
+    unseen: Unseen
+    outputs: NDArray[np.float64]
 
 
-def _describe(predictor: Aggregate, block: _Unseen) -> _Described:
-    each = _each(predictor.pool, block)
-    losses = member_losses(each, block.y, predictor.pool.n_classes) @ block.weights
-    losses[block.seen] = 0.0
-    return _Described(
-        rows=block.rows,
-        outputs=predictor.combine(each),
-        seen=block.seen,
-        losses=losses,
-        weight=float(block.weights.sum()),
-    )
+def _describe_each(shared: tuple[MemberPool, PartReader], payload: Any) -> list[_Each]:
+    pool, reader = shared
+    described = []
+    for block in reader.unseen(payload):
+        bare = Unseen(rows=block.rows, holders=block.holders, X=None, y=block.y, weights=block.weights)
+        described.append(_Each(bare, _each(pool, block, _seen(pool, block))))
+    return described
+
+
+def _describe(shared: tuple[Aggregate, PartReader, bool], payload: Any) -> list[_Described]:
+    predictor, reader, keeps = shared
+    return list(_descriptions(predictor, reader.unseen(payload), keeps=keeps))
+
+
+def _descriptions(predictor: Aggregate, blocks: Iterator[Unseen], *, keeps: bool) -> Iterator[_Described]:
+    pool = predictor.pool
+    for block in blocks:
+        seen = _seen(pool, block)
+        each = _each(pool, block, seen)
+        weights = np.ones(len(block.y)) if block.weights is None else block.weights
+        losses = member_losses(each, block.y, pool.n_classes) @ weights
+        losses[seen] = 0.0
+        outputs = predictor.combine(each)
+        if pool.n_classes is None:
+            values = np.asarray(block.y, dtype=np.float64).reshape(len(block.y), -1)
+            combined = weights @ (outputs - values) ** 2
+        else:
+            values = np.zeros((len(block.y), 1))
+            combined = np.array([weights @ (outputs.argmax(axis=1) != block.y)])
+        yield _Described(
+            rows=block.rows,
+            outputs=outputs if keeps else None,
+            seen=seen,
+            losses=losses,
+            combined=combined,
+            target=Moments.of(values, weights),
+        )

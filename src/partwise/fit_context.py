@@ -1,13 +1,17 @@
 """What a combiner may ask for while it is fitted: the members, the partitions, and evidence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from partwise.evidence import collect_evidence, collect_member_evidence, cross_fitted
-from partwise.fitting import FitJob, Part, whole_template
-from partwise.pool import MemberPool, member_scores
-from partwise.protocols import Aggregate, Combiner, Executor, LearningCombiner
+from partwise.fitting import FitJob, whole_template
+from partwise.pool import MemberPool, member_scores, score_of
+from partwise.protocols import Aggregate, Combiner, CutTable, Executor, LearningCombiner
 from partwise.records import Evidence, Member, MemberEvidence, Partitions
 
 __all__ = ["FittedContext"]
@@ -19,14 +23,23 @@ class FittedContext:
 
     job: FitJob
     members: tuple[Member, ...]
-    table: Part
-    partitions: Partitions
+    cut: CutTable
     executor: Executor
 
     @cached_property
     def pool(self) -> MemberPool:
         """The members in their label space."""
         return MemberPool.of(self.members, None if self.job.labels is None else len(self.job.labels))
+
+    @property
+    def partitions(self) -> Partitions:
+        """What is known of the partitions, and where the feature space was cut, the router."""
+        return self.cut.partitions
+
+    @property
+    def positions(self) -> Sequence[NDArray[np.int64]]:
+        """For each partition the sorted positions of its rows in the table."""
+        return self.cut.positions
 
     @property
     def template(self) -> Any:
@@ -39,8 +52,7 @@ class FittedContext:
 
     @cached_property
     def _evidence(self) -> MemberEvidence:
-        table = self.table
-        return collect_member_evidence(self.pool, table.X, table.y, table.weights, self.partitions, self.executor)
+        return collect_member_evidence(self.pool, self.cut, self.executor)
 
     @property
     def worker_cpu_seconds(self) -> float:
@@ -50,18 +62,20 @@ class FittedContext:
     def judge(self, combiner: Combiner, predictor: Aggregate) -> Evidence:
         """Return honest outputs of the predictor on the training rows.
 
-        What a combiner learned from training rows is judged on folds of partitions that it did not learn from.
+        What a combiner learned from training rows is judged on folds of partitions that it did not learn from; where
+        it learned from a sample of the rows, by that sample.
         """
         if not (combiner.needs_evidence and isinstance(combiner, LearningCombiner)):
-            return self._asked(predictor)
-        learned = self.evidence()
-        outputs = cross_fitted(combiner, self.pool, learned)
-        if len(learned.rows) < len(self.table.y):
-            every = self._asked(predictor).outputs
-            every[learned.rows] = outputs
-            outputs = every
-        return Evidence(outputs=outputs, member_scores=member_scores(learned, self.pool.n_classes))
-
-    def _asked(self, predictor: Aggregate) -> Evidence:
-        table = self.table
-        return collect_evidence(predictor, table.X, table.y, table.weights, self.partitions, self.executor)
+            return collect_evidence(predictor, self.cut, self.executor)
+        learned, n_classes = self.evidence(), self.pool.n_classes
+        said = cross_fitted(combiner, self.pool, learned)
+        outputs: NDArray[np.float64] | None = said
+        if len(learned.rows) < self.cut.n_rows:
+            outputs = collect_evidence(predictor, self.cut, self.executor).outputs
+            if outputs is not None:
+                outputs[learned.rows] = said
+        return Evidence(
+            outputs=outputs,
+            score=score_of(said, learned.y, learned.weights, n_classes),
+            member_scores=member_scores(learned, n_classes),
+        )

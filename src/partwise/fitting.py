@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,15 +16,14 @@ from sklearn.dummy import DummyClassifier
 from partwise.buffers import call_writable
 from partwise.digests import content_digest
 from partwise.learners.updates import match_updates
-from partwise.protocols import Executor, Merge
-from partwise.records import Member, MemberFailure, Partitions, Task, TaskOutcome
+from partwise.protocols import CutTable, Executor, Merge, PartReader
+from partwise.records import Member, MemberFailure, Part, Partitions, Task, TaskOutcome
 from partwise.resources import Usage, measure_usage
 from partwise.rows import take_rows
 from partwise.templates import configured, member_seed, translate_class_weights
 
 __all__ = [
     "FitJob",
-    "Part",
     "fit_member",
     "fit_members",
     "prepare_worker",
@@ -56,16 +55,6 @@ class FitJob:
     matched_rows: int | None = None
     merge: Merge | None = None
     n_parts: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """The rows of one partition: features, targets (class codes or values) and weights."""
-
-    partition: int
-    X: Any
-    y: NDArray[Any]
-    weights: NDArray[np.float64] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,10 +103,10 @@ def fit_member(job: FitJob, part: Part) -> FittedPart:
     return _fitted(fitted, part, usage, seed, classes, doubled)
 
 
-def fit_copy(shared: tuple[FitJob, Part], index: int) -> FittedPart:
-    """Fit one of several parts on the same rows."""
-    job, part = shared
-    return fit_member(job, replace(part, partition=index))
+def fit_payload(shared: tuple[FitJob, PartReader], payload: Any) -> FittedPart:
+    """Get the rows of a partition, and fit the template on them."""
+    job, reader = shared
+    return fit_member(job, reader.part(payload))
 
 
 def _fit_part(job: FitJob, merge: Merge, part: Part) -> FittedPart:
@@ -197,8 +186,7 @@ def _doubled_singles(
 
 def fit_members(
     job: FitJob,
-    table: Part,
-    partitions: Partitions,
+    cut: CutTable,
     executor: Executor,
     observe: Callable[[Member | MemberFailure], None] = lambda _: None,
 ) -> tuple[list[Member], list[MemberFailure]]:
@@ -206,8 +194,8 @@ def fit_members(
 
     Parameters
     ----------
-    table
-        All rows. Those of a partition are taken out only when its task can start; parts that need all rows share them.
+    cut
+        The partitions. What a worker makes the rows of one of is made only when its task can start.
     observe
         Called with each member or failure as it comes.
 
@@ -218,30 +206,23 @@ def fit_members(
     """
     members: list[Member] = []
     failures: list[MemberFailure] = []
-    copies = job.merge is not None and job.merge.copies
 
     def tasks() -> Iterator[Task]:
-        for partition, rows in enumerate(partitions.rows):
-            if job.merge is None and table.weights is not None and not table.weights[rows].any():
-                failures.append(_weightless(partition, len(rows)))
+        for partition, size in enumerate(cut.partitions.sizes.tolist()):
+            if job.merge is None and cut.is_weightless(partition):
+                failures.append(_weightless(partition, size))
                 observe(failures[-1])
             else:
-                yield Task(partition, partition if copies else _part(table, partition, rows), len(rows))
+                yield Task(partition, cut.payload(partition), size)
 
-    run = executor.run(fit_copy, (job, table), tasks()) if copies else executor.run(fit_member, job, tasks())
-    with closing(run) as outcomes:
+    with closing(executor.run(fit_payload, (job, cut.reader), tasks())) as outcomes:
         for outcome in outcomes:
             if outcome.failure is not None:
                 failures.append(_failed(outcome))
                 break  # an ensemble with a hole is no ensemble: what is under way is cancelled, not paid for
-            members.append(_member(outcome, partitions))
+            members.append(_member(outcome, cut.partitions))
             observe(members[-1])
     return sorted(members, key=_partition), sorted(failures, key=_partition)
-
-
-def _part(table: Part, partition: int, rows: NDArray[np.int64]) -> Part:
-    weights = None if table.weights is None else table.weights[rows]
-    return Part(partition, take_rows(table.X, rows), table.y[rows], weights)
 
 
 def _partition(record: Member | MemberFailure) -> int:

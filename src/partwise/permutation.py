@@ -10,7 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["KeyedPermutation", "mix"]
+__all__ = ["SAMPLED_ROWS", "KeyedPermutation", "keyed_sample", "mix"]
+
+SAMPLED_ROWS = 200_000
+"""Rows from which a cut learns at least, where the table has so many."""
 
 _ROUNDS = 6
 _HALF = np.uint64(32)
@@ -65,3 +68,8 @@ class KeyedPermutation:
             left, right = right, left + (((mix(right ^ round_key) >> _HALF) * base) >> _HALF)
             right -= base * (right >= base)
         return left * base + right
+
+
+def keyed_sample(n_rows: int, size: int, seed: int) -> NDArray[np.int64]:
+    """Return sorted positions of a random sample of the rows; a smaller sample of the seed is part of a larger one."""
+    return np.sort(KeyedPermutation(n_rows, (seed,))(np.arange(min(n_rows, size))))

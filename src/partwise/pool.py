@@ -5,12 +5,14 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, r2_score
 
 from partwise.aggregation import RULES
 from partwise.errors import InputError, PredictionError
+from partwise.moments import Moments
 from partwise.records import Member, MemberEvidence, OutputKind
 
-__all__ = ["AggregatedPredictor", "MemberPool", "member_losses", "member_scores", "scores_of_losses"]
+__all__ = ["AggregatedPredictor", "MemberPool", "member_losses", "member_scores", "score_of", "scores_of_losses"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,15 +145,12 @@ def member_scores(evidence: MemberEvidence, n_classes: int | None) -> NDArray[np
     spoken = ~np.isnan(evidence.outputs[:, :, 0])
     weights = np.ones(len(evidence.y)) if evidence.weights is None else evidence.weights
     losses = np.where(spoken, member_losses(evidence.outputs, evidence.y, n_classes), 0.0) @ weights
-    return scores_of_losses(losses, spoken @ weights, evidence.y, weights, n_classes)
+    values = np.asarray(evidence.y, dtype=np.float64).reshape(len(evidence.y), -1)
+    return scores_of_losses(losses, spoken @ weights, Moments.of(values, weights) if n_classes is None else None)
 
 
 def scores_of_losses(
-    losses: NDArray[np.float64],
-    totals: NDArray[np.float64],
-    y: NDArray[Any],
-    weights: NDArray[np.float64],
-    n_classes: int | None,
+    losses: NDArray[np.float64], totals: NDArray[np.float64], target: Moments | None
 ) -> NDArray[np.float64]:
     """Return accuracies, or R², of members.
 
@@ -160,13 +159,17 @@ def scores_of_losses(
     losses, totals
         Weighted sums of each member's losses, and of the weights of the rows that they are about; NaN is the score
         where there are none.
-    y, weights
-        The rows that R² takes the variance of the target from.
+    target
+        The moments of the target, for R²; None for accuracies.
     """
     means = np.divide(losses, totals, out=np.full(len(losses), np.nan), where=totals > 0)
+    return np.asarray(1.0 - (means if target is None else means / target.variances.mean()))
+
+
+def score_of(
+    outputs: NDArray[np.float64], y: NDArray[Any], weights: NDArray[np.float64] | None, n_classes: int | None
+) -> float:
+    """Return the accuracy, or R², of combined outputs, shape (rows, outputs)."""
     if n_classes is None:
-        values = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
-        shares = weights / max(float(weights.sum()), 1e-300)
-        variances = shares @ (values - shares @ values) ** 2
-        means /= max(float(variances.mean()), 1e-300)
-    return np.asarray(1.0 - means)
+        return float(r2_score(np.asarray(y).reshape(len(y), -1), outputs, sample_weight=weights))
+    return float(accuracy_score(y, outputs.argmax(axis=1), sample_weight=weights))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from partwise.attempts import input_error_of
 from partwise.buffers import call_writable
 from partwise.errors import PredictionError
 from partwise.pool import MemberPool
@@ -59,12 +60,14 @@ def value_of(outcome: TaskOutcome) -> Any:
 
     Raises
     ------
+    InputError
+        If the worker found that something that was given is wrong.
     PredictionError
-        If the block failed.
+        If the block failed otherwise.
     """
     failure = outcome.failure
     if failure is not None:
-        raise PredictionError(
+        raise input_error_of(failure) or PredictionError(
             f"A block of {outcome.rows:,} rows could not be predicted: {failure.error_type}: {failure.message}"
         ) from failure.exception
     return outcome.value

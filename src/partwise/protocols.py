@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from partwise.records import (
     MemberEvidence,
     OutputKind,
+    Part,
     Partitions,
     RowKeys,
     TableStatistics,
     Task,
     TaskOutcome,
+    Unseen,
 )
 
 if TYPE_CHECKING:
@@ -31,16 +33,43 @@ __all__ = [
     "Aggregate",
     "Assignment",
     "Combiner",
+    "CutTable",
     "Encoder",
     "Executor",
     "FitContext",
     "LearningCombiner",
     "Merge",
+    "PartReader",
     "Partitioner",
+    "Piece",
     "Predictor",
     "Source",
+    "Table",
     "Tracker",
 ]
+
+
+class Piece(Protocol):
+    """A part of a table that one worker can read by itself; frozen, and cheap to send."""
+
+    @property
+    def n_rows(self) -> int | None:
+        """The number of rows, None where it is known only when they are read."""
+
+    @property
+    def nulls(self) -> Mapping[str, int] | None:
+        """The number of missing values in each column, None where it is known only when they are read."""
+
+    @property
+    def n_bytes(self) -> int:
+        """About how much memory the rows take."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What changes when the rows do."""
+
+    def blocks(self, columns: Sequence[str] | None = None) -> "Iterator[pa.Table]":
+        """Yield the rows block by block, in order; blocks are of bounded size."""
 
 
 class Source(Protocol):
@@ -57,6 +86,12 @@ class Source(Protocol):
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of results must know about the rows, in sentences."""
+
+    def schema(self) -> "pa.Schema":
+        """Return the names and types of the columns."""
+
+    def pieces(self) -> Sequence[Piece]:
+        """Return what can be read one by one, in the order of the table."""
 
     def scan(self, columns: Sequence[str] | None = None) -> "Iterator[pa.Table]":
         """Yield the rows block by block, in the order of the table; ``columns`` None means all."""
@@ -103,8 +138,16 @@ class Partitioner(Protocol):
     def replicable(self) -> bool:
         """Whether rows may go to several partitions at random: not where a partition is a period or a cell."""
 
+    @property
+    def learns_from(self) -> str:
+        """What ``fit`` must see besides statistics.
+
+        ``nothing``; ``order``, the rows with which equal runs begin, by time and then position; or ``rows``, a sample
+        by ``permutation.keyed_sample``. All rows will do for each of them.
+        """
+
     def fit(self, statistics: TableStatistics, sample: RowKeys, n_partitions: int, seed: int) -> Assignment:
-        """Return the assignment for a table with these statistics; ``sample`` may be all rows."""
+        """Return the assignment for a table with these statistics."""
 
 
 class Executor(Protocol):
@@ -169,6 +212,72 @@ class Aggregate(Predictor, Protocol):
         """
 
 
+class PartReader(Protocol):
+    """How a worker gets rows from what was sent to it; frozen, and sent once to each worker."""
+
+    def part(self, payload: Any) -> Part:
+        """Return the rows of a partition."""
+
+    def unseen(self, payload: Any) -> Iterator[Unseen]:
+        """Return a block of training rows, divided by which members saw them."""
+
+
+class CutTable(Protocol):
+    """A table cut into partitions: what is known of them, and how workers get at their rows."""
+
+    @property
+    def partitions(self) -> Partitions:
+        """What is known of the partitions."""
+
+    @property
+    def reader(self) -> PartReader:
+        """How a worker gets rows from a payload."""
+
+    @property
+    def positions(self) -> Sequence[NDArray[np.int64]]:
+        """For each partition the sorted positions of its rows in the table."""
+
+    @property
+    def n_rows(self) -> int:
+        """The number of rows of the table."""
+
+    @property
+    def largest_evidence(self) -> int:
+        """Most numbers that members' outputs on training rows may hold at once in this process."""
+
+    def payload(self, partition: int) -> Any:
+        """Return what ``reader.part`` makes the rows of a partition of."""
+
+    def is_weightless(self, partition: int) -> bool:
+        """Whether all rows of a partition have weight zero."""
+
+    def blocks(self, chosen: Callable[[NDArray[np.int64]], NDArray[np.bool_]] | None = None) -> Iterator[Task]:
+        """Yield tasks whose payloads ``reader.unseen`` makes blocks of, which together hold each row once.
+
+        ``chosen`` says of positions which rows are wanted; None means all.
+        """
+
+
+class Table(Protocol):
+    """The training rows of one fit, encoded, wherever they lie."""
+
+    @property
+    def labels(self) -> NDArray[Any] | None:
+        """The class labels, sorted; None in regression."""
+
+    @property
+    def n_counting(self) -> int:
+        """The number of rows that do not have weight zero."""
+
+    def sample(self) -> tuple[Part, RowKeys]:
+        """Return rows to try things on, and their keys: all of them, or as many as this process may hold."""
+
+    def cut(
+        self, partitioner: Partitioner, n_partitions: int, seed: int, replication: int, executor: Executor
+    ) -> CutTable:
+        """Return the table cut into partitions, each row in ``replication`` of them."""
+
+
 class FitContext(Protocol):
     """What a combiner may ask for while it is fitted."""
 
@@ -179,6 +288,10 @@ class FitContext(Protocol):
     @property
     def partitions(self) -> Partitions:
         """The rows of the partitions, and where the feature space was cut, the router."""
+
+    @property
+    def positions(self) -> Sequence[NDArray[np.int64]]:
+        """For each partition the sorted positions of its rows in the table."""
 
     @property
     def template(self) -> Any:

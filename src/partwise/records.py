@@ -18,12 +18,14 @@ __all__ = [
     "MemberEvidence",
     "MemberFailure",
     "OutputKind",
+    "Part",
     "Partitions",
     "RowKeys",
     "TableStatistics",
     "Task",
     "TaskFailure",
     "TaskOutcome",
+    "Unseen",
 ]
 
 OutputKind = Literal["probability", "decision", "vote", "value"]
@@ -66,21 +68,57 @@ class TableStatistics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partitions:
-    """The parts of a table in memory: for each partition the sorted positions of its rows."""
+    """How a table was cut.
+
+    Parameters
+    ----------
+    sizes
+        The number of rows of each partition, shape (partitions,).
+    class_counts
+        Rows of each class, shape (partitions, classes); None in regression.
+    rows
+        For each partition the sorted positions of its rows; None where they are in a store, and not in memory.
+    home
+        The first partition of each row, shape (rows,); None where every row is in all, or ``rows`` is None.
+    router
+        The way of a new row to its partition, where the feature space was cut.
+    """
 
     method: str
-    rows: tuple[NDArray[np.int64], ...]
+    sizes: NDArray[np.int64]
     class_counts: NDArray[np.int64] | None = None
-    """(partitions, classes) rows of each class, None in regression."""
+    rows: tuple[NDArray[np.int64], ...] | None = None
     home: NDArray[np.int64] | None = None
-    """The first partition of each row, shape (rows,); None where every row is in all."""
     router: "Router | None" = None
-    """The way of a new row to its partition, where the feature space was cut."""
 
-    @property
-    def sizes(self) -> NDArray[np.int64]:
-        """The number of rows of each partition."""
-        return np.array([len(rows) for rows in self.rows], dtype=np.int64)
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rows of one partition: features, targets (class codes or values) and weights."""
+
+    partition: int
+    X: Any
+    y: NDArray[Any]
+    weights: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unseen:
+    """A block of training rows that the same members saw.
+
+    Parameters
+    ----------
+    rows
+        Their positions in the table, ascending, shape (rows,).
+    holders
+        The partitions that they are in; the first is their home.
+    """
+
+    rows: NDArray[np.int64]
+    holders: tuple[int, ...]
+    X: Any
+    y: NDArray[Any]
+    weights: NDArray[np.float64] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +236,20 @@ class MemberFailure:
 class Evidence:
     """Honest outputs on training rows: each row is described only by members that never saw it.
 
-    ``outputs`` has shape (rows, outputs), in the order of the table. ``member_scores`` has for each member its own
-    score (accuracy, or R²) on the rows outside its partition. Both are about an ensemble with one member less, or
-    with ``replication`` members less.
+    All is about an ensemble with one member less, or with ``replication`` members less.
+
+    Parameters
+    ----------
+    outputs
+        Shape (rows, outputs), in the order of the table; None where the rows are in a store, and not in memory.
+    score
+        Accuracy, or R² (the mean over the targets).
+    member_scores
+        For each member its own score on the rows outside its partition.
     """
 
-    outputs: NDArray[np.float64]
+    outputs: NDArray[np.float64] | None
+    score: float
     member_scores: NDArray[np.float64]
 
 

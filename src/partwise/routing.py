@@ -13,8 +13,8 @@ from partwise.rows import take_rows
 __all__ = ["Router", "Scaling", "power_distances"]
 
 _BLOCK_ROWS = 32_768
-_SAME_RANGE = 1.01
-"""Ranges of features that differ by less than this factor are the same: two columns rarely agree so well by chance."""
+_SPANNED = 0.5
+"""How much of the range from 0 to 1 a feature spans in a sample, at least, that was scaled to it."""
 _LIMIT = 3.0
 """Standardised values are cut off here: a rare category, or a row far out, is at most so far from the mean."""
 
@@ -23,9 +23,8 @@ _LIMIT = 3.0
 class Scaling:
     """Features on one scale, so that distances mean something: standardised and cut off at three deviations.
 
-    Features that all have the same range are on one scale already, as someone has put them there: they keep it, and
-    are cut off at three times the range. Missing values go to the mean. Sparse features are only divided, and so stay
-    sparse; ``shift`` is then zero.
+    Features that all span the range from 0 to 1 are on one scale already, as someone has put them there: they keep
+    it. Missing values go to the mean. Sparse features are only divided, and so stay sparse; ``shift`` is then zero.
     """
 
     shift: NDArray[np.float32]
@@ -39,9 +38,7 @@ class Scaling:
             return cls(np.zeros(X.shape[1], dtype=np.float32), _divisors(largest))
         values = numbers(X)
         known = np.ma.masked_invalid(values)
-        spread = _common_range(known)
-        if spread is None:
-            spread = known.std(axis=0).filled(0.0)
+        spread = np.ones(values.shape[1]) if _spans_unit(known) else known.std(axis=0).filled(0.0)
         return cls(known.mean(axis=0).filled(0.0).astype(np.float32), _divisors(spread))
 
     def __call__(self, X: Any) -> Any:
@@ -52,13 +49,11 @@ class Scaling:
         return np.clip(np.nan_to_num(scaled, nan=0.0), -_LIMIT, _LIMIT)
 
 
-def _common_range(known: "np.ma.MaskedArray[Any, Any]") -> NDArray[Any] | None:
-    """Return the range of the features, for each, where all that vary have the same one; None where they have not."""
-    ranges = (known.max(axis=0).astype(np.float64) - known.min(axis=0)).filled(0.0)
-    varying = ranges[ranges > 0]
-    if len(varying) < 2 or varying.max() > _SAME_RANGE * varying.min():
-        return None
-    return np.full(len(ranges), varying.max())
+def _spans_unit(known: "np.ma.MaskedArray[Any, Any]") -> bool:
+    """Whether all features that vary are marks of 0 and 1, or were scaled to that range."""
+    low, high = known.min(axis=0).filled(0.0), known.max(axis=0).filled(0.0)
+    varying = high > low
+    return bool(varying.any() and low.min() >= 0 and high.max() <= 1 and (high - low)[varying].min() >= _SPANNED)
 
 
 def _divisors(spread: NDArray[Any]) -> NDArray[np.float32]:

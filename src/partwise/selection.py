@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from partwise.assembling import assemble
 from partwise.buffers import call_writable
-from partwise.cutting import rank_within
 from partwise.errors import InputError
 from partwise.executors import make_executor
-from partwise.fitting import FitJob, Part
+from partwise.fitting import FitJob
 from partwise.naming import label, named
 from partwise.permutation import KeyedPermutation
 from partwise.protocols import Executor
 from partwise.recipes import Recipe
-from partwise.records import RowKeys, Task
+from partwise.records import Part, RowKeys, Task
 from partwise.resources import Stopwatch
 from partwise.rows import take_rows
+from partwise.tables import MemoryTable
 from partwise.trials import Judges, Selection, Trial, beside, choose
 
 __all__ = ["Auto", "asked_for", "check_choice", "select"]
@@ -101,11 +101,15 @@ class _Round:
     """The rows of one round: to fit on, and to judge on."""
 
     job: FitJob
-    fitted: Part
-    keys: RowKeys
+    fitted: MemoryTable
     X: Any
     y: NDArray[Any]
     judges: Judges
+
+    @property
+    def n_rows(self) -> int:
+        """The number of rows to fit on."""
+        return len(self.fitted.rows.y)
 
 
 def select(
@@ -208,18 +212,14 @@ def _round(
             f"combine='auto' holds rows back to judge by, and of {len(order):,} rows that count {len(held)} would be "
             f"left; it takes {_FEWEST_JUDGED}. Give more rows, or smaller groups, or say how to combine."
         )
-    stratum = None if keys.stratum is None else keys.stratum[rows]
-    features = take_rows(table.X, rows)
+    weights = None if table.weights is None else table.weights[rows]
     return _Round(
         job=job,
-        fitted=Part(0, features, table.y[rows], None if table.weights is None else table.weights[rows]),
-        keys=RowKeys(
-            positions=np.arange(len(rows)),
-            stratum=stratum,
-            rank=None if stratum is None else rank_within(stratum),
-            group=None if keys.group is None else keys.group[rows],
+        fitted=MemoryTable(
+            Part(0, take_rows(table.X, rows), table.y[rows], weights),
+            job.labels,
+            groups=None if keys.group is None else keys.group[rows],
             time=None if keys.time is None else keys.time[rows],
-            features=features,
         ),
         X=take_rows(table.X, held),
         y=table.y[held],
@@ -239,11 +239,11 @@ def _try(recipes: Sequence[Recipe], rows: _Round, executor: Executor) -> list[Tr
         If the first, one model, cannot be fitted.
     """
     families = [list(family) for _, family in groupby(recipes, key=_members_of)]
-    tasks = (Task(index, family, len(rows.fitted.y)) for index, family in enumerate(families))
+    tasks = (Task(index, family, rows.n_rows) for index, family in enumerate(families))
     outcomes = sorted(executor.run(_measure, rows, tasks), key=lambda outcome: outcome.id)
     failure = outcomes[0].failure
     if failure is not None:
-        raise InputError(f"One model could not be fitted on {len(rows.fitted.y):,} rows: {failure.message}")
+        raise InputError(f"One model could not be fitted on {rows.n_rows:,} rows: {failure.message}")
     trials: list[Trial] = []
     for family, outcome in zip(families, outcomes, strict=True):
         failure = outcome.failure
@@ -261,16 +261,14 @@ def _members_of(recipe: Recipe) -> tuple[str, int, int, bool]:
 
 def _failed(recipe: Recipe, rows: _Round, failure: str) -> Trial:
     blank = np.empty(0)
-    return Trial(
-        recipe=recipe, n_rows=len(rows.fitted.y), losses=blank, seconds=0.0, predict_seconds=0.0, failure=failure
-    )
+    return Trial(recipe=recipe, n_rows=rows.n_rows, losses=blank, seconds=0.0, predict_seconds=0.0, failure=failure)
 
 
 def _measure(rows: _Round, family: Sequence[Recipe]) -> list[Trial]:
     """Fit the members in this process, combine them in each way, and judge on the rows that were held back."""
     started = process_time()
     inline = make_executor("inline", rows.job.cpus)
-    first = assemble(family[0], rows.job, rows.fitted, rows.keys, inline, Stopwatch())
+    first = assemble(family[0], rows.job, rows.fitted, inline, Stopwatch())
     shared = process_time() - started
     trials = []
     for recipe in family:
@@ -286,7 +284,7 @@ def _measure(rows: _Round, family: Sequence[Recipe]) -> list[Trial]:
         trials.append(
             Trial(
                 recipe=recipe,
-                n_rows=len(rows.fitted.y),
+                n_rows=rows.n_rows,
                 losses=_losses(outputs, rows),
                 seconds=shared + combined - started,
                 predict_seconds=predicted - combined,

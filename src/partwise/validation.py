@@ -13,9 +13,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, has_fit_parameter, validate_data
 
 from partwise.errors import InputError
+from partwise.sources import Scan
 from partwise.sources.memory import as_features, as_target
 
-__all__ = ["check_estimator", "class_target", "read_features", "read_weights", "value_target"]
+__all__ = ["check_estimator", "class_target", "read_features", "read_scan", "read_weights", "value_target"]
 
 
 def check_estimator(estimator: Any, task: str) -> None:
@@ -75,6 +76,35 @@ def _short_indices(matrix: Any) -> Any:
     return type(matrix)(parts, shape=matrix.shape)
 
 
+def read_scan(owner: Any, scan: Scan, template: Any, others: dict[str, Any]) -> None:
+    """Check what can be checked of a table before it is read, and note its columns as scikit-learn does.
+
+    Raises
+    ------
+    InputError
+        If it names no target, has weights for a learner that takes none, or something was given beside it.
+    """
+    given = [name for name, value in others.items() if value is not None]
+    if given:
+        raise InputError(
+            f"{', '.join(given)} cannot be given beside a scan: they are columns of its table. Name them there: "
+            "partwise.scan(data, target=…, weight=…, group=…, time=…)."
+        )
+    if scan.target is None:
+        raise InputError("The scan names no target to fit on. Give it: partwise.scan(data, target=COLUMN).")
+    if scan.weight is not None:
+        _check_takes_weights(template)
+    validate_data(owner, pd.DataFrame(columns=list(scan.features)), reset=True, skip_check_array=True)
+
+
+def _check_takes_weights(template: Any) -> None:
+    if not has_fit_parameter(template, "sample_weight"):
+        raise InputError(
+            f"{type(template).__name__} takes no sample_weight. Leave the weights out, or choose a learner that "
+            "takes them."
+        )
+
+
 def read_weights(weights: Any, X: Any, template: Any) -> NDArray[np.float64] | None:
     """Return sample weights as an array, None where there are none.
 
@@ -85,11 +115,7 @@ def read_weights(weights: Any, X: Any, template: Any) -> NDArray[np.float64] | N
     """
     if weights is None:
         return None
-    if not has_fit_parameter(template, "sample_weight"):
-        raise InputError(
-            f"{type(template).__name__} takes no sample_weight. Leave the weights out, or choose a learner that "
-            "takes them."
-        )
+    _check_takes_weights(template)
     values = np.asarray(weights, dtype=np.float64)
     broken = int((~np.isfinite(values)).sum())
     if broken:

@@ -8,7 +8,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.naive_bayes import GaussianNB
 
 from partwise import PartitionedClassifier
-from partwise.cutting import cut, row_keys
+from partwise.cutting import cut, row_keys, table_statistics
 from partwise.errors import InputError
 from partwise.partitioners import Clustered, make_partitioner
 from partwise.routing import Scaling
@@ -111,7 +111,7 @@ def test_overlap_is_the_share_of_shared_rows(overlap):
 def test_shared_rows_are_in_their_two_nearest_cells():
     """The own cell is the one without overlap, the other the next nearest; those nearest to a border are shared."""
     keys = row_keys(N_ROWS, features=np.random.default_rng(0).normal(size=(N_ROWS, 3)))
-    assignment = Clustered(0.2).fit(None, keys, 6, 0)
+    assignment = Clustered(0.2).fit(table_statistics(keys), keys, 6, 0)
     parts = assignment.parts(keys)
     nearest = np.argsort(assignment.router.distances(keys.features), axis=1)[:, :2]
     shared = parts[:, 1] >= 0
@@ -119,7 +119,8 @@ def test_shared_rows_are_in_their_two_nearest_cells():
     np.testing.assert_array_equal(parts[shared, 1], nearest[shared, 1])
     gaps = assignment.router.nearest(keys.features, 2)[1][:, 1]
     assert gaps[shared].max() <= gaps[~shared].min()
-    np.testing.assert_array_equal(parts[:, 0], Clustered().fit(None, keys, 6, 0).parts(keys)[:, 0])
+    plain = Clustered().fit(table_statistics(keys), keys, 6, 0)
+    np.testing.assert_array_equal(parts[:, 0], plain.parts(keys)[:, 0])
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.3])
@@ -144,16 +145,17 @@ def test_missing_values_stand_in_the_middle():
     assert Scaling.of(frame)(frame).tolist() == [[-1, -1], [1, 1], [0, 0]]
 
 
-def test_features_of_one_range_keep_their_scale():
+def test_features_that_span_zero_to_one_keep_their_scale():
     """A rare mark and an even one, both 0 or 1, count alike; standardised, the rare one would count ten times."""
     marks = np.zeros((1000, 2))
     marks[:10, 0] = marks[::2, 1] = 1.0
     assert np.ptp(Scaling.of(marks)(marks), axis=0).tolist() == [1, 1]
 
 
-def test_features_of_other_ranges_are_standardised():
-    """Where ranges differ, each feature has deviation one."""
-    table = np.random.default_rng(0).random((1000, 2)) * [1.0, 2.0]
+@pytest.mark.parametrize("ranges", [[1.0, 2.0], [1.0, 0.1], [1.0, -1.0]])
+def test_features_of_other_ranges_are_standardised(ranges):
+    """Where one is larger, far smaller or negative, each feature has deviation one."""
+    table = np.random.default_rng(0).random((1000, 2)) * ranges
     np.testing.assert_allclose(Scaling.of(table)(table).std(axis=0), 1.0, rtol=1e-4)
 
 

@@ -21,8 +21,10 @@ from partwise import PartitionedClassifier, PartitionedRegressor
 from partwise.digests import content_digest
 from partwise.errors import MemberFitError
 from partwise.executors import InlineExecutor
-from partwise.fitting import FitJob, Part, fit_member, fit_members
-from partwise.records import MemberFailure, Partitions
+from partwise.fitting import FitJob, fit_member, fit_members
+from partwise.partitioners import Ordered
+from partwise.records import MemberFailure, Part
+from partwise.tables import MemoryTable
 from partwise.templates import configured, member_seed
 
 RNG = np.random.default_rng(0)
@@ -220,16 +222,11 @@ def test_members_come_in_the_order_of_partitions_with_their_measurements():
 def test_each_member_is_reported_as_it_comes():
     """Progress hears of every member and of every partition that gives none, once."""
     weights = np.where(np.arange(120) < 40, 0.0, 1.0)
-    partitions = Partitions(method="ordered", rows=tuple(np.split(np.arange(120), 3)))
+    table = MemoryTable(Part(0, X, X[:, 0], weights), labels=None)
     heard = []
     job = FitJob(template=KeepsWhatItSaw(), seed=0, cpus=1, labels=None)
-    members, failures = fit_members(
-        job,
-        Part(0, X, X[:, 0], weights),
-        partitions,
-        InlineExecutor(),
-        heard.append,
-    )
+    cut = table.cut(Ordered(), 3, 0, 1, InlineExecutor())
+    members, failures = fit_members(job, cut, InlineExecutor(), heard.append)
     assert sorted(record.partition for record in heard) == [0, 1, 2]
     assert [member.partition for member in members] == [1, 2]
     assert [type(failure) for failure in failures] == [MemberFailure]

@@ -33,7 +33,7 @@ class Pool:
         merged = merge_for(context.template).merge(
             context.template,
             [member.estimator for member in members],
-            [context.partitions.rows[member.partition] for member in members],
+            context.positions,
             n_classes,
         )
         whole = Member(

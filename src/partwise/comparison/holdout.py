@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
-from partwise.cutting import read_times
+from partwise.cutting import read_times, row_keys
 from partwise.errors import InputError
+from partwise.splitting import GroupSplit, RandomSplit, TimeSplit
 
 __all__ = ["Holdout", "hold_out_at_random", "hold_out_by_column", "hold_out_latest"]
 
@@ -30,38 +30,32 @@ def hold_out_at_random(
 
     A class of one row stays in the training rows.
     """
-    rows = np.arange(n_rows)
     if groups is not None:
-        missing = int(pd.isna(groups).sum())
-        if missing:
-            raise InputError(
-                f"--group {str(getattr(groups, 'name', ''))!r} has {missing:,} missing values. "
-                "Drop those rows, or fill them in."
-            )
-        if len(set(groups)) < 2:
-            raise InputError("--group has one group only, so no test rows can be of another. Give a finer column.")
-        (train, test), *_ = GroupShuffleSplit(1, test_size=share, random_state=seed).split(rows, groups=groups)
-        return _holdout(train, test, f"a random {share:.0%} of the groups")
-    single = np.zeros(n_rows, dtype=bool) if codes is None else np.bincount(codes)[codes] == 1
-    strata = None if codes is None else codes[~single]
-    try:
-        train, test = train_test_split(rows[~single], test_size=share, random_state=seed, stratify=strata)
-    except ValueError:  # fewer test rows than classes: every class cannot be there
-        strata = None
-        train, test = _plain_split(rows[~single], share, seed)
-    how = "a random" if strata is None else "a random, stratified"
-    return _holdout(np.concatenate([train, rows[single]]), test, f"{how} {share:.0%} of the rows")
-
-
-def _plain_split(rows: NDArray[np.int64], share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    try:
-        train, test = train_test_split(rows, test_size=share, random_state=seed)
-    except ValueError as error:
+        return _hold_groups_out(pd.Series(groups), share, seed)
+    counts = np.array([n_rows]) if codes is None else np.bincount(codes)
+    split = RandomSplit.of(counts, share, seed, keep_single=codes is not None)
+    test = split.is_test(row_keys(n_rows, stratum=codes))
+    if not split.n_test.any():
         raise InputError(
-            f"--test-size {share} of {len(rows):,} rows leaves no training or no test rows. Give more rows, or another "
+            f"--test-size {share} of {n_rows:,} rows leaves no training or no test rows. Give more rows, or another "
             "share; a class of one row can only be trained on."
-        ) from error
-    return train, test
+        )
+    how = "a random" if codes is None else "a random, stratified"
+    return _holdout(np.flatnonzero(~test), np.flatnonzero(test), f"{how} {share:.0%} of the rows")
+
+
+def _hold_groups_out(groups: "pd.Series[Any]", share: float, seed: int) -> Holdout:
+    missing = int(groups.isna().sum())
+    if missing:
+        raise InputError(
+            f"--group {str(groups.name or '')!r} has {missing:,} missing values. Drop those rows, or fill them in."
+        )
+    keys = row_keys(len(groups), groups=groups)
+    distinct = np.unique(keys.group)  # type: ignore[arg-type] # there are groups
+    if len(distinct) < 2:
+        raise InputError("--group has one group only, so no test rows can be of another. Give a finer column.")
+    test = GroupSplit.of(distinct, share, seed).is_test(keys)
+    return _holdout(np.flatnonzero(~test), np.flatnonzero(test), f"a random {share:.0%} of the groups")
 
 
 def hold_out_latest(time: "pd.Series[Any]", share: float) -> Holdout:
@@ -77,7 +71,7 @@ def hold_out_latest(time: "pd.Series[Any]", share: float) -> Holdout:
         raise InputError(f"--time {str(time.name)!r} has {missing:,} missing values. Drop those rows, or fill them in.")
     values = read_times(time)
     first = np.argsort(values, kind="stable")[int(len(values) * (1 - share))]
-    later = values >= values[first]
+    later = TimeSplit(values[first]).is_test(row_keys(len(values), time=time))
     description = f"the last {share:.0%} in time (from {time.iloc[first]})"
     return _holdout(np.flatnonzero(~later), np.flatnonzero(later), description)
 

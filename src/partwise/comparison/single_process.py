@@ -19,12 +19,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from partwise.attempts import failure_of
-from partwise.errors import ConfigurationError, InputError, PartwiseError
-from partwise.fitting import FitJob, Part, fit_member
+from partwise.attempts import failure_of, input_error_of
+from partwise.encoders import fit_encoder
+from partwise.errors import PartwiseError
+from partwise.fitting import FitJob, fit_member
 from partwise.pool import AggregatedPredictor, MemberPool
 from partwise.protocols import Encoder
-from partwise.records import Member, OutputKind, TaskFailure
+from partwise.records import Member, OutputKind, Part, TaskFailure
 from partwise.resources import Usage, measure_usage
 
 __all__ = ["SingleJob", "SingleModelError", "SingleResult", "fit_in_fresh_process", "iterations"]
@@ -69,7 +70,8 @@ def iterations(estimator: Any) -> int | None:
 def run(job: SingleJob) -> SingleResult:
     """Fit the single model on all rows and predict the test rows, each step timed."""
     with measure_usage() as encoding:
-        matrix = job.train if job.encoder is None else job.encoder.fit(job.train).transform(job.train)
+        encoder = None if job.encoder is None else fit_encoder(job.encoder, job.train, job.job.seed)
+        matrix = job.train if encoder is None else encoder.transform(job.train)
     # The same function as for a member: one model is an ensemble of one partition that has all rows.
     fitted = fit_member(job.job, Part(0, matrix, job.y, job.weights))
     estimator = cloudpickle.loads(fitted.estimator)
@@ -77,7 +79,7 @@ def run(job: SingleJob) -> SingleResult:
     n_classes = None if job.job.labels is None else len(job.job.labels)
     predictor = AggregatedPredictor(MemberPool.of((member,), n_classes), "mean", np.ones(1))
     started = time.perf_counter()
-    outputs = predictor.outputs(job.test if job.encoder is None else job.encoder.transform(job.test))
+    outputs = predictor.outputs(job.test if encoder is None else encoder.transform(job.test))
     return SingleResult(
         outputs=outputs,
         kind=predictor.kind,
@@ -122,9 +124,7 @@ def fit_in_fresh_process(job: SingleJob) -> SingleResult:
 
 
 def _error_of(failure: TaskFailure) -> PartwiseError:
-    if failure.error_type in {InputError.__name__, ConfigurationError.__name__}:
-        return InputError(failure.message)
-    return SingleModelError(
+    return input_error_of(failure) or SingleModelError(
         f"The single model could not be fitted: {failure.error_type}: {failure.message} "
         "Next: correct the learner's settings or the table; --debug shows where it failed."
     )

@@ -1,11 +1,20 @@
 """Raw columns to numbers: fitted once on training rows, shared by all members."""
 
 from partwise.encoders.identity import NumericEncoder
+from partwise.encoders.sampling import encoder_rows, fit_encoder
 from partwise.encoders.table import TableEncoder
 from partwise.errors import InputError, unknown_choice
 from partwise.protocols import Encoder
 
-__all__ = ["ENCODERS", "TRUSTED_TYPES", "NumericEncoder", "TableEncoder", "make_encoder"]
+__all__ = [
+    "ENCODERS",
+    "TRUSTED_TYPES",
+    "NumericEncoder",
+    "TableEncoder",
+    "encoder_rows",
+    "fit_encoder",
+    "make_encoder",
+]
 
 ENCODERS: dict[str, type[Encoder]] = {"numeric": NumericEncoder, "table": TableEncoder}
 """Name to settings class; each can be made without arguments."""

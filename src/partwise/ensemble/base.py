@@ -7,29 +7,29 @@ from dataclasses import replace
 from typing import Any, Self, cast
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from partwise.assembling import assemble
 from partwise.combiners import make_combiner
-from partwise.cutting import row_keys
-from partwise.encoders import make_encoder
 from partwise.ensemble.elsewhere import NoRows
 from partwise.errors import InputError
 from partwise.executors import make_executor
-from partwise.fitting import FitJob, Part
+from partwise.fitting import FitJob
 from partwise.learners.updates import passes_of
 from partwise.pool import MemberPool
 from partwise.prediction import predict_outputs
-from partwise.protocols import Aggregate, Combiner, Encoder, Executor, Partitioner
+from partwise.protocols import Aggregate, Combiner, Encoder, Executor, Partitioner, Table
 from partwise.recipes import Recipe, make_recipe, recipes_for
-from partwise.records import Evidence, Member, RowKeys
+from partwise.records import Evidence, Member
 from partwise.resources import Stopwatch, measure_usage
 from partwise.selection import Auto, asked_for, check_choice, select
-from partwise.validation import check_estimator, read_features, read_weights
+from partwise.sources import Scan
+from partwise.stores import PartitionStore
+from partwise.tables import GivenRows, ScannedRows, as_frame, predict_scan
+from partwise.validation import check_estimator, read_features, read_scan, read_weights
 
 __all__ = ["PartitionedEstimator"]
 
@@ -56,6 +56,7 @@ class PartitionedEstimator(BaseEstimator, ABC):
         cpus_per_member: int,
         out_of_partition: bool,
         random_state: Any,
+        storage: str | None,
         verbose: int,
     ) -> None:
         self.estimator = estimator
@@ -69,6 +70,7 @@ class PartitionedEstimator(BaseEstimator, ABC):
         self.cpus_per_member = cpus_per_member
         self.out_of_partition = out_of_partition
         self.random_state = random_state
+        self.storage = storage
         self.verbose = verbose
 
     @abstractmethod
@@ -79,15 +81,17 @@ class PartitionedEstimator(BaseEstimator, ABC):
     def _targets(self, y: Any) -> tuple[NDArray[Any] | None, NDArray[Any]]:
         """Return the class labels (None in regression) and the class codes or values of the rows."""
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None, time: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, groups: Any = None, time: Any = None) -> Self:
         """Fit one member per partition and combine them.
 
         Parameters
         ----------
         X
-            Features, (rows, features): an array, a sparse matrix, or a DataFrame of pandas, polars or Arrow.
+            Features, (rows, features): an array, a sparse matrix, or a DataFrame of pandas, polars or Arrow. Or what
+            ``partwise.scan`` gives: a table that is never read into memory as a whole, which names its target,
+            weights, groups and times itself.
         y
-            Target, (rows,). In regression (rows, targets) where the learner takes several.
+            Target, (rows,). In regression (rows, targets) where the learner takes several. None for a scan.
         sample_weight
             Weight of each row, zero or more. A partition whose rows all have weight zero gives no member; it is
             listed in ``failures_``.
@@ -111,35 +115,28 @@ class PartitionedEstimator(BaseEstimator, ABC):
         check_estimator(template, self._task)
         recipe = self._recipe(template)
         self._forget_evidence()
-        if y is None:
-            raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        features = read_features(self, X, template, reset=True, encoded=self.encoder is not None)
-        labels, targets = self._targets(y)
-        check_consistent_length(features, targets)
-        weights = read_weights(sample_weight, features, template)
-        job = FitJob(template=template, seed=_seed(self.random_state), cpus=self.cpus_per_member, labels=labels)
         executor = make_executor(self.executor, self.cpus_per_member)
-        clock = Stopwatch()
+        seed, clock = _seed(self.random_state), Stopwatch()
         with measure_usage() as self.fit_usage_:
+            given = self._given(X, y, sample_weight, groups, time, executor)
             with clock("encode"):
-                matrix = self._encode(features)
-            table = Part(0, matrix, targets, weights)
-            with clock("partition"):
-                stratum = None if labels is None else targets
-                keys = row_keys(len(targets), stratum=stratum, groups=groups, time=time, features=matrix)
+                self.encoder_, table = given.encoded(self.encoder, seed)
+            if table.labels is not None:
+                self.classes_ = table.labels
+            job = FitJob(template=template, seed=seed, cpus=self.cpus_per_member, labels=table.labels)
             if recipe is None:
                 with clock("select"):
-                    recipe = self._select(job, table, keys, executor)
+                    recipe = self._select(job, table, executor)
             if recipe.n_partitions == 1 and self.n_partitions > 1:
                 job, executor = _undistributed(job)
-            assembled = assemble(recipe, job, table, keys, executor, clock, show_progress=self.verbose > 0)
+            assembled = assemble(recipe, job, table, executor, clock, show_progress=self.verbose > 0)
         self.recipe_, self.predictor_ = recipe, assembled.predictor
         self.members_, self.failures_ = list(assembled.context.members), list(assembled.failures)
         self.partitions_ = assembled.context.partitions
         self.combine_cpu_seconds_ = assembled.context.worker_cpu_seconds
         with clock("evidence"):
             if self.out_of_partition and recipe.judged_out_of_partition and isinstance(self.predictor_, Aggregate):
-                self._keep_evidence(assembled.context.judge(recipe.combiner, self.predictor_), targets, weights)
+                self._keep_evidence(assembled.context.judge(recipe.combiner, self.predictor_))
         self.timings_ = clock.seconds
         return self
 
@@ -166,7 +163,7 @@ class PartitionedEstimator(BaseEstimator, ABC):
         recipe.check(out_of_partition=self.out_of_partition)
         return recipe
 
-    def _select(self, job: FitJob, table: Part, keys: RowKeys, executor: Executor) -> Recipe:
+    def _select(self, job: FitJob, table: Table, executor: Executor) -> Recipe:
         recipes = recipes_for(
             None if self.partitioner == "auto" else self.partitioner,
             self._task,
@@ -175,17 +172,33 @@ class PartitionedEstimator(BaseEstimator, ABC):
             match_updates=self.match_updates,
         )
         auto = asked_for(self.partitioner, self.combine) or Auto()
-        selection = select(recipes, auto, job, table, keys, executor)
+        selection = select(recipes, auto, job, *table.sample(), executor)
         self.leaderboard_, self.selection_reason_ = selection.leaderboard(), selection.reason
         self.selection_cpu_seconds_ = selection.cpu_seconds
         return selection.recipe
 
-    def _encode(self, features: Any) -> Any:
-        if self.encoder is None:
-            self.encoder_ = None
-            return features
-        self.encoder_ = clone(make_encoder(self.encoder)).fit(_frame(features))
-        return self.encoder_.transform(_frame(features))
+    def _given(
+        self, X: Any, y: Any, weights: Any, groups: Any, time: Any, executor: Executor
+    ) -> "GivenRows | ScannedRows":
+        """Return the rows as they were given, checked as far as can be done without reading a table from files."""
+        template = self._template()
+        if isinstance(X, Scan):
+            read_scan(self, X, template, others={"y": y, "sample_weight": weights, "groups": groups, "time": time})
+            store = PartitionStore(self.storage)
+            return ScannedRows(scan=X, task=self._task, store=store, executor=executor)
+        if y is None:
+            raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+        features = read_features(self, X, template, reset=True, encoded=self.encoder is not None)
+        labels, targets = self._targets(y)
+        check_consistent_length(features, targets)
+        return GivenRows(
+            features=features,
+            targets=targets,
+            labels=labels,
+            weights=read_weights(weights, features, template),
+            groups=groups,
+            time=time,
+        )
 
     def _forget_evidence(self) -> None:
         """Remove what an earlier fit may have left: this one may not be asked for it."""
@@ -193,29 +206,29 @@ class PartitionedEstimator(BaseEstimator, ABC):
         for name in [name for name in vars(self) if name.startswith(left)]:
             delattr(self, name)
 
-    def _keep_evidence(self, evidence: Evidence, targets: NDArray[Any], weights: NDArray[Any] | None) -> None:
-        self.out_of_partition_outputs_ = evidence.outputs
-        self.out_of_partition_predictions_ = self._decide(evidence.outputs)
-        self.out_of_partition_score_ = self._score(targets, evidence.outputs, weights)
+    def _keep_evidence(self, evidence: Evidence) -> None:
+        if evidence.outputs is not None:
+            self.out_of_partition_outputs_ = evidence.outputs
+            self.out_of_partition_predictions_ = self._decide(evidence.outputs)
+        self.out_of_partition_score_ = evidence.score
         self.out_of_partition_member_scores_ = evidence.member_scores
 
     @abstractmethod
     def _decide(self, outputs: NDArray[np.float64]) -> NDArray[Any]:
         """Return the labels or values that outputs stand for."""
 
-    @abstractmethod
-    def _score(self, targets: NDArray[Any], outputs: NDArray[np.float64], weights: NDArray[Any] | None) -> float:
-        """Return the accuracy, or R², of outputs."""
-
     def predict_outputs(self, X: Any) -> NDArray[np.float64]:
         """Return the combined outputs, (rows, outputs); what they mean says ``predictor_.kind``.
 
-        Long predictions run in parallel on the executor, in blocks of rows.
+        Long predictions run in parallel on the executor, in blocks of rows; those of a scan where its pieces are read.
         """
         check_is_fitted(self, "predictor_")
+        executor = make_executor(self.executor, self.cpus_per_member)
+        if isinstance(X, Scan):
+            return predict_scan(self.predictor_, self.encoder_, X, self.feature_names_in_, executor)
         features = read_features(self, X, self._template(), reset=False, encoded=self.encoder_ is not None)
-        matrix = features if self.encoder_ is None else self.encoder_.transform(_frame(features))
-        return predict_outputs(self.predictor_, matrix, make_executor(self.executor, self.cpus_per_member))
+        matrix = features if self.encoder_ is None else self.encoder_.transform(as_frame(features))
+        return predict_outputs(self.predictor_, matrix, executor)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the predicted class labels or values of the rows."""
@@ -279,10 +292,6 @@ def _undistributed(job: FitJob) -> tuple[FitJob, Executor]:
     """Return job and executor for one model that is fitted in this process, on all cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return replace(job, cpus=cores), make_executor("inline", cores)
-
-
-def _frame(X: Any) -> pd.DataFrame:
-    return X if isinstance(X, pd.DataFrame) else pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])
 
 
 def _seed(random_state: Any) -> int:

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
 
 from partwise.digests import content_digest
@@ -65,6 +64,9 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
         only where the choice keeps several members that are samples of the table.
     random_state
         Seed of the cut and of the members: the same table and seed give the same members on any executor.
+    storage
+        Where the partitions of a scan are stored: a folder that all nodes see, or a URI. None is ``partwise-store``
+        in the working directory. The same rows cut in the same way are stored once, and used again by later fits.
     verbose
         1 shows progress on stderr.
 
@@ -124,6 +126,7 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
         cpus_per_member: int = 1,
         out_of_partition: bool = False,
         random_state: Any = None,
+        storage: str | None = None,
         verbose: int = 0,
     ) -> None:
         super().__init__(
@@ -138,6 +141,7 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
             cpus_per_member=cpus_per_member,
             out_of_partition=out_of_partition,
             random_state=random_state,
+            storage=storage,
             verbose=verbose,
         )
 
@@ -145,14 +149,10 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
         return HistGradientBoostingClassifier() if self.estimator is None else self.estimator
 
     def _targets(self, y: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        self.classes_, codes = class_target(y)
-        return self.classes_, codes
+        return class_target(y)
 
     def _decide(self, outputs: NDArray[np.float64]) -> NDArray[Any]:
         return self.classes_[outputs.argmax(axis=1)]
-
-    def _score(self, targets: NDArray[Any], outputs: NDArray[np.float64], weights: NDArray[Any] | None) -> float:
-        return float(accuracy_score(targets, outputs.argmax(axis=1), sample_weight=weights))
 
     def _labelled(self, model: Any, member: Member) -> Any:
         codes = np.arange(len(self.classes_)) if member.classes is None else member.classes

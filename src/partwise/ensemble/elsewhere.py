@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from partwise.errors import InputError
 from partwise.pool import MemberPool
 from partwise.records import MemberEvidence, Partitions
@@ -37,6 +40,11 @@ class NoRows:
     def partitions(self) -> Partitions:
         """Refused."""
         raise InputError("Models that were fitted elsewhere bring no partitions. Use 'soft', 'vote', 'mean', 'median'.")
+
+    @property
+    def positions(self) -> Sequence[NDArray[np.int64]]:
+        """Refused."""
+        raise InputError("Models that were fitted elsewhere bring no rows. Use 'soft', 'vote', 'mean', 'median'.")
 
     @property
     def template(self) -> Any:

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.metrics import r2_score
 
 from partwise.digests import content_digest
 from partwise.ensemble.base import PartitionedEstimator
@@ -74,6 +73,7 @@ class PartitionedRegressor(RegressorMixin, PartitionedEstimator):
         cpus_per_member: int = 1,
         out_of_partition: bool = False,
         random_state: Any = None,
+        storage: str | None = None,
         verbose: int = 0,
     ) -> None:
         super().__init__(
@@ -88,6 +88,7 @@ class PartitionedRegressor(RegressorMixin, PartitionedEstimator):
             cpus_per_member=cpus_per_member,
             out_of_partition=out_of_partition,
             random_state=random_state,
+            storage=storage,
             verbose=verbose,
         )
 
@@ -99,9 +100,6 @@ class PartitionedRegressor(RegressorMixin, PartitionedEstimator):
 
     def _decide(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
-
-    def _score(self, targets: NDArray[Any], outputs: NDArray[np.float64], weights: NDArray[Any] | None) -> float:
-        return float(r2_score(targets, self._decide(outputs), sample_weight=weights))
 
     @classmethod
     def from_members(

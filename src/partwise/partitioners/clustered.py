@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from partwise.errors import InputError
-from partwise.permutation import KeyedPermutation
+from partwise.permutation import SAMPLED_ROWS, keyed_sample
 from partwise.records import RowKeys, TableStatistics
 from partwise.routing import Router, Scaling, power_distances
 from partwise.rows import take_rows
@@ -22,8 +22,6 @@ _FEWEST_SAMPLED = 20_000
 _SAMPLED_PER_CELL = 200
 _LARGEST, _SMALLEST = 1.5, 0.3
 """Sizes over the mean size, between which cells of the sample are brought; those of the table may reach twice it."""
-_COUNTED = 200_000
-"""Rows in which classes are counted cell by cell."""
 _STRAY_ROWS, _STRAY_OF_CELL, _STRAY_OF_TABLE = 20, 1 / 400, 1 / 4
 _FEWEST_CLASSES = 3
 _ROUNDS = 40
@@ -56,6 +54,7 @@ class Clustered:
     needs = frozenset({"features"})
     gives = "cells"
     replicable = False
+    learns_from = "rows"
 
     def __post_init__(self) -> None:
         wrong = f"Clustered(overlap={self.overlap!r}) is wrong. Valid: 0 to 1, the share of shared rows."
@@ -66,12 +65,11 @@ class Clustered:
         if not 0.0 <= self.overlap <= 1.0:
             raise InputError(wrong)
 
-    def fit(self, statistics: TableStatistics, sample: RowKeys, n_partitions: int, seed: int) -> "ClusteredAssignment":  # noqa: ARG002 - the protocol's signature
-        """Return the assignment to cells that are learned from a keyed sample of these rows."""
-        n_rows = len(sample.positions)
-        n_sampled = min(n_rows, max(_FEWEST_SAMPLED, _SAMPLED_PER_CELL * n_partitions))
-        chosen = np.sort(KeyedPermutation(n_rows, (seed,))(np.arange(n_sampled)))
-        features = take_rows(sample.features, chosen)
+    def fit(self, statistics: TableStatistics, sample: RowKeys, n_partitions: int, seed: int) -> "ClusteredAssignment":
+        """Return the assignment to cells that are learned from a keyed sample of the rows."""
+        n_sampled = min(len(sample.positions), max(_FEWEST_SAMPLED, _SAMPLED_PER_CELL * n_partitions))
+        chosen = keyed_sample(statistics.n_rows, n_sampled, seed)
+        features = take_rows(sample.features, np.searchsorted(sample.positions, chosen))
         scaling = Scaling.of(features)
         scaled = scaling(features)
         means = MiniBatchKMeans(n_partitions, random_state=seed % 2**32, n_init=1, batch_size=4096)
@@ -83,26 +81,30 @@ class Clustered:
         router = Router(scaling, centres, offsets, width=max(float(np.median(gaps)), 1e-6))
         border = float(np.quantile(gaps, self.overlap)) if self.overlap > 0 else -1.0
         plain = ClusteredAssignment(n_partitions, router, border)
-        if sample.stratum is None or sample.stratum.max() + 1 < _FEWEST_CLASSES:
+        if statistics.stratum_counts is None or len(statistics.stratum_counts) < _FEWEST_CLASSES:
             return plain
-        return replace(plain, homes=_homes(plain, sample, sample.stratum, seed))
+        counted = keyed_sample(statistics.n_rows, min(len(sample.positions), SAMPLED_ROWS), seed)
+        return replace(plain, homes=_homes(plain, sample, np.searchsorted(sample.positions, counted), statistics))
 
 
-def _homes(plain: "ClusteredAssignment", sample: RowKeys, stratum: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
+def _homes(
+    plain: "ClusteredAssignment", sample: RowKeys, counted: NDArray[np.int64], statistics: TableStatistics
+) -> NDArray[np.bool_]:
     """Return whether a class is at home in a cell, shape (classes, cells); a stray everywhere is at home everywhere.
 
     Only what counts can tell is a stray: by its share of the table, 20 rows of the class would have been counted there.
     """
-    n_rows = len(sample.positions)
-    counted = np.sort(KeyedPermutation(n_rows, (seed,))(np.arange(min(n_rows, _COUNTED))))
-    features = sample.features if len(counted) == n_rows else take_rows(sample.features, counted)
-    cells = plain.parts(RowKeys(positions=counted, features=features))
-    counts = np.zeros((int(stratum.max()) + 1, plain.n_partitions))
+    assert sample.stratum is not None  # noqa: S101 - narrows the type
+    assert statistics.stratum_counts is not None  # noqa: S101 - as above
+    features = sample.features if len(counted) == len(sample.positions) else take_rows(sample.features, counted)
+    cells = plain.parts(RowKeys(positions=sample.positions[counted], features=features))
+    stratum = sample.stratum[counted]
+    counts = np.zeros((len(statistics.stratum_counts), plain.n_partitions))
     for column in cells.T:
-        np.add.at(counts, (stratum[counted][column >= 0], column[column >= 0]), 1)
+        np.add.at(counts, (stratum[column >= 0], column[column >= 0]), 1)
     of_cell = counts / np.maximum(counts.sum(axis=0), 1)
     of_table = counts.sum(axis=1, keepdims=True) / counts.sum()
-    stray = (counts * (n_rows / len(counted)) < _STRAY_ROWS) & (of_cell < _STRAY_OF_CELL)
+    stray = (counts * (statistics.n_rows / len(counted)) < _STRAY_ROWS) & (of_cell < _STRAY_OF_CELL)
     stray &= (of_cell < _STRAY_OF_TABLE * of_table) & (of_table * counts.sum(axis=0) >= _STRAY_ROWS)
     stray &= ((counts > 0) & ~stray).sum(axis=0) > 1  # one class alone is no cell to learn in
     return ~stray | stray.all(axis=1, keepdims=True)

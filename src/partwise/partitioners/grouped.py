@@ -24,6 +24,7 @@ class Grouped:
     needs = frozenset({"group"})
     gives = "samples"
     replicable = True
+    learns_from = "nothing"
 
     def fit(self, statistics: TableStatistics, sample: RowKeys, n_partitions: int, seed: int) -> "GroupedAssignment":  # noqa: ARG002 - the protocol's signature
         """Return the assignment for a table with these groups.

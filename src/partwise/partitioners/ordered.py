@@ -22,6 +22,7 @@ class Ordered:
     needs = frozenset[str]()
     gives = "samples"
     replicable = False
+    learns_from = "order"
 
     def fit(self, statistics: TableStatistics, sample: RowKeys, n_partitions: int, seed: int) -> "OrderedAssignment":  # noqa: ARG002 - the protocol's signature
         """Return the assignment whose cuts are at equal ranks of the sampled rows."""

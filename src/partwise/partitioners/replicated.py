@@ -18,6 +18,7 @@ class Replicated:
     needs = frozenset[str]()
     gives = "copies"
     replicable = False
+    learns_from = "nothing"
 
     def fit(self, statistics: TableStatistics, sample: RowKeys, n_partitions: int, seed: int) -> "ReplicatedAssignment":  # noqa: ARG002 - the protocol's signature
         """Return the assignment of every row to every partition."""

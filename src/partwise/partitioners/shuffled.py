@@ -19,6 +19,7 @@ class Shuffled:
     needs = frozenset[str]()
     gives = "samples"
     replicable = True
+    learns_from = "nothing"
 
     def fit(self, statistics: TableStatistics, sample: RowKeys, n_partitions: int, seed: int) -> "ShuffledAssignment":  # noqa: ARG002 - the protocol's signature
         """Return the assignment for a table of this many rows."""

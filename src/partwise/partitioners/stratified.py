@@ -19,6 +19,7 @@ class Stratified:
     needs = frozenset({"stratum"})
     gives = "samples"
     replicable = True
+    learns_from = "nothing"
 
     def fit(self, statistics: TableStatistics, sample: RowKeys, n_partitions: int, seed: int) -> "StratifiedAssignment":  # noqa: ARG002 - the protocol's signature
         """Return the assignment for a table with these class counts."""

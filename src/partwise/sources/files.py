@@ -1,110 +1,216 @@
-"""Tables in files: Parquet, Feather, CSV."""
+"""Tables in files: Parquet, Feather, CSV; one file, a folder, a glob, on a disk or behind a URI."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 from pyarrow import csv, ipc, parquet
 
 from partwise.errors import InputError, unknown_choice
+from partwise.sources.locating import FORMATS, FileFacts, Located, locate
+from partwise.sources.pieces import CSV, FilePiece, unreadable
+from partwise.sources.schemas import unified
 
 __all__ = ["FORMATS", "FileSource"]
 
-FORMATS = {
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".feather": "feather",
-    ".arrow": "feather",
-    ".csv": "csv",
-    ".csv.gz": "csv",
-}
-"""Ending of a file's name to its format."""
-
-# An empty field is a missing value in a column of text too, not a text of its own.
-_CSV = ds.CsvFileFormat(convert_options=csv.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=False))
+_PIECE_BYTES = 64 * 2**20
+"""Row groups of a Parquet file are read together up to so many bytes, as the file counts them uncompressed."""
+_PACKED = 5
+"""How much larger the content of a compressed text file is, about."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FileSource:
-    """One file whose format its name tells.
+    """Files of one format, which their names tell, and of one schema; the rows are in the order of the paths.
+
+    Parameters
+    ----------
+    given
+        A path, a folder, a glob, or a URI that pyarrow or fsspec can open. In folders named ``column=value`` (hive
+        partitioning) the column is one of the table.
 
     Raises
     ------
     InputError
-        If the file is absent, of an unknown format, or cannot be read.
+        If there is no such file, it is of an unknown format, or it cannot be read.
     """
 
-    path: Path
+    given: str | Path
+    located: Located = field(init=False, compare=False, repr=False)
 
     notes = ()
 
     def __post_init__(self) -> None:
-        if not self.path.is_file():
-            raise InputError(f"There is no file {str(self.path)!r}.{_nearby(self.path)}")
-        self._format()
+        object.__setattr__(self, "located", locate(str(self.given)))
 
     @property
     def name(self) -> str:
-        """The file's name without folder and ending."""
-        return self.path.name.split(".")[0]
+        """The name of the file or folder, without ending."""
+        place = self.located.files[0].path if self.located.base is None else self.located.base
+        return Path(place).name.split(".")[0]
 
     @property
     def uri(self) -> str:
-        """The file's absolute URI."""
-        return self.path.resolve().as_uri()
+        """The absolute URI of the file, or of the folder."""
+        return self.located.uri
 
-    def scan(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Yield the rows block by block, in the order of the file.
+    def schema(self) -> pa.Schema:
+        """Return the names and types of the columns.
 
         Raises
         ------
         InputError
-            If two columns have one name, a column is unknown, or the file cannot be read.
+            If two columns have one name, files do not agree, or a file cannot be read.
         """
+        return self._opened()[0]
+
+    def pieces(self) -> list[FilePiece]:
+        """Return what workers can read one by one, in the order of the rows.
+
+        Raises
+        ------
+        InputError
+            If two columns have one name, files do not agree, or a file cannot be read.
+        """
+        return self._opened()[1]
+
+    def scan(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the rows block by block, in the order of the files.
+
+        Raises
+        ------
+        InputError
+            If two columns have one name, a column is unknown, or a file cannot be read.
+        """
+        schema, pieces = self._opened()
+        for name in columns or ():
+            if name not in schema.names:
+                raise unknown_choice("column", name, schema.names)
+        for piece in pieces:
+            yield from piece.blocks(columns)
+
+    def _opened(self) -> tuple[pa.Schema, list[FilePiece]]:
+        files = self.located.files
+        looks = [self._look(file) for file in files]
+        keys = self._keys()
+        hive = pa.schema([each for each in keys[1] if each.name not in looks[0].schema.names])
+        schema = unified({file.path: look.schema for file, look in zip(files, looks, strict=True)})
+        whole = pa.schema([*schema, *hive], metadata=schema.metadata)
+        return whole, [
+            FilePiece(
+                filesystem=self.located.filesystem,
+                file=file,
+                format=self.located.format,
+                schema=whole,
+                n_bytes=part.n_bytes,
+                keys=tuple((name, keys[0][file.path].get(name)) for name in hive.names),
+                row_groups=part.row_groups,
+                n_rows=part.n_rows,
+                nulls=part.nulls,
+            )
+            for file, look in zip(files, looks, strict=True)
+            for part in look.parts
+        ]
+
+    def _look(self, file: FileFacts) -> "_Look":
+        """Return what a file tells without its rows being read."""
         try:
-            self._check(columns or ())
-            data = ds.dataset(self.path, format=_CSV if self._format() == "csv" else self._format())
-            for batch in data.to_batches(columns=None if columns is None else list(columns)):
-                yield pa.Table.from_batches([batch])
+            names = _column_names(self.located, file)
+            twice = sorted(name for name, count in Counter(names).items() if count > 1)
+            if twice:
+                raise InputError(f"{file.path!r} has duplicate columns: {', '.join(twice)}. Rename them.")
+            if self.located.format == "parquet":
+                with self.located.filesystem.open_input_file(file.path) as opened:
+                    return _look_of_parquet(parquet.ParquetFile(opened))
+            form = CSV if self.located.format == "csv" else ds.IpcFileFormat()
+            fragment = form.make_fragment(file.path, self.located.filesystem)
+            packed = _PACKED if file.path.lower().endswith(".gz") else 1
+            return _Look(fragment.physical_schema, (_FilePart(n_bytes=packed * file.size),))
         except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"{str(self.path)!r} cannot be read as {self._format()}: {error} "
-                "Check that the file is whole and that its name ends as its format does."
-            ) from error
+            raise unreadable(file.path, self.located.format, error) from error
 
-    def _check(self, columns: Sequence[str]) -> None:
-        names = self._column_names()
-        twice = sorted(name for name, count in Counter(names).items() if count > 1)
-        if twice:
-            raise InputError(f"{str(self.path)!r} has duplicate columns: {', '.join(twice)}. Rename them.")
-        for name in columns:
-            if name not in names:
-                raise unknown_choice("column", name, names)
+    def _keys(self) -> tuple[dict[str, dict[str, Any]], pa.Schema]:
+        """Return what the folders of each file say, and the types of these columns."""
+        base = self.located.base
+        paths = [file.path for file in self.located.files]
+        if base is None or not any("=" in path[len(base) :].rpartition("/")[0] for path in paths):
+            return {path: {} for path in paths}, pa.schema([])
+        form = {"csv": "csv", "feather": "feather", "parquet": "parquet"}[self.located.format]
+        found = ds.dataset(
+            paths, filesystem=self.located.filesystem, format=form, partitioning="hive", partition_base_dir=base
+        )
+        said = {each.path: ds.get_partition_keys(each.partition_expression) for each in found.get_fragments()}
+        names = {name for keys in said.values() for name in keys}
+        return said, pa.schema([each for each in found.schema if each.name in names])
 
-    def _column_names(self) -> list[str]:
-        """Return the names of the columns, also where they repeat: a dataset of Arrow would not open then."""
-        if self._format() == "parquet":
-            return list(parquet.read_schema(self.path).names)
-        if self._format() == "feather":
-            with pa.memory_map(str(self.path)) as file:
-                return list(ipc.open_file(file).schema.names)
-        with csv.open_csv(self.path) as reader:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FilePart:
+    """What a piece of a file knows of itself."""
+
+    n_bytes: int
+    row_groups: tuple[int, ...] | None = None
+    n_rows: int | None = None
+    nulls: dict[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A file's schema, and its parts."""
+
+    schema: pa.Schema
+    parts: tuple[_FilePart, ...]
+
+
+def _column_names(located: Located, file: FileFacts) -> list[str]:
+    """Return the names of the columns, also where they repeat: a dataset of Arrow would not open then."""
+    if located.format == "csv":
+        with located.filesystem.open_input_stream(file.path) as opened, csv.open_csv(opened) as reader:
             return list(reader.schema.names)
-
-    def _format(self) -> str:
-        lower = self.path.name.lower()
-        for ending, format_name in FORMATS.items():
-            if lower.endswith(ending):
-                return format_name
-        raise InputError(f"{str(self.path)!r} is of an unknown format. Valid endings: {', '.join(FORMATS)}.")
+    with located.filesystem.open_input_file(file.path) as opened:
+        if located.format == "parquet":
+            return list(parquet.read_schema(opened).names)
+        return list(ipc.open_file(opened).schema.names)
 
 
-def _nearby(path: Path) -> str:
-    if not path.parent.is_dir():
-        return f" There is no folder {str(path.parent)!r} either."
-    near = get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], n=1)
-    return f" Did you mean {str(path.parent / near[0])!r}?" if near else " Check the path."
+def _look_of_parquet(whole: parquet.ParquetFile) -> _Look:
+    """Return the row groups, those that follow each other put together while they are small."""
+    metadata = whole.metadata
+    parts: list[_FilePart] = []
+    groups: list[int] = []
+    size = 0
+    for index in range(metadata.num_row_groups):
+        n_bytes = metadata.row_group(index).total_byte_size
+        if groups and size + n_bytes > _PIECE_BYTES:
+            parts.append(_part(metadata, groups))
+            groups, size = [], 0
+        groups.append(index)
+        size += n_bytes
+    if groups:
+        parts.append(_part(metadata, groups))
+    return _Look(whole.schema_arrow, tuple(parts))
+
+
+def _part(metadata: parquet.FileMetaData, indices: Sequence[int]) -> _FilePart:
+    groups = [metadata.row_group(index) for index in indices]
+    return _FilePart(
+        n_bytes=sum(group.total_byte_size for group in groups),
+        row_groups=tuple(indices),
+        n_rows=sum(group.num_rows for group in groups),
+        nulls=_nulls(groups),
+    )
+
+
+def _nulls(groups: Sequence[parquet.RowGroupMetaData]) -> dict[str, int] | None:
+    """Return the number of missing values by column, None where a column does not tell."""
+    nulls: Counter[str] = Counter()
+    for group in groups:
+        for column in (group.column(place) for place in range(group.num_columns)):
+            if column.statistics is None or not column.statistics.has_null_count:
+                return None
+            nulls[column.path_in_schema] += column.statistics.null_count
+    return dict(nulls)

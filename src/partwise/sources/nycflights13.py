@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from zipfile import ZipFile
@@ -31,6 +32,38 @@ class FlightsSource:
     target = "late"
     time = "time_hour"
     notes = ("9,430 of the 336,776 flights never arrived: they have no target and are left out.",)
+
+    def schema(self) -> pa.Schema:
+        """Return the names and types of the columns."""
+        return next(self.scan()).schema
+
+    def pieces(self) -> "tuple[FlightsSource]":
+        """Return the flights as one piece: they are one file in an archive."""
+        return (self,)
+
+    @property
+    def n_rows(self) -> None:
+        """The number of rows, which is known only when they are read."""
+        return
+
+    @property
+    def nulls(self) -> None:
+        """The number of missing values by column, known only when they are read."""
+        return
+
+    @property
+    def n_bytes(self) -> int:
+        """About how much memory the rows take."""
+        return 50_000_000
+
+    @property
+    def fingerprint(self) -> str:
+        """What changes when the rows do: the version of the package."""
+        return f"{self.uri} {version(self.name)}"
+
+    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the rows block by block, as ``scan`` does."""
+        return self.scan(columns)
 
     def scan(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield the rows block by block, in the order of the file.

@@ -1,0 +1,48 @@
+"""From a path or a URI to the file system that it is on."""
+
+import re
+from pathlib import Path
+
+import fsspec
+import pyarrow as pa
+from pyarrow import fs
+
+from partwise.errors import InputError
+
+__all__ = ["WILD", "open_filesystem"]
+
+_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
+WILD = re.compile(r"[*?\[]")
+"""What makes a path a glob."""
+
+
+def open_filesystem(given: str) -> tuple[fs.FileSystem, str, str]:
+    """Return the file system of a path, glob or URI, the path on it, and what makes a path there a URI.
+
+    Raises
+    ------
+    InputError
+        If the URI cannot be opened.
+    """
+    scheme = _SCHEME.match(given)
+    if scheme is None:
+        return fs.LocalFileSystem(), str(Path(given).expanduser().absolute()), "file://"
+    try:
+        # A glob is no part of a URI: the file system is opened without it. What follows a ? are settings.
+        place, mark, settings = given.partition("?")
+        wild = WILD.search(place, scheme.end())
+        plain = place if wild is None else place[: wild.start()]
+        filesystem, path = fs.FileSystem.from_uri(plain + mark + settings)
+        if wild is not None:
+            path += ("/" if plain.endswith("/") and not path.endswith("/") else "") + place[wild.start() :]
+    except pa.ArrowInvalid:  # a scheme that Arrow does not know
+        try:
+            opened, path = fsspec.core.url_to_fs(given)
+        except (ImportError, ValueError) as error:
+            raise InputError(
+                f"{given!r} cannot be opened: {error}. Install what reads it, or copy the files."
+            ) from error
+        filesystem = fs.PyFileSystem(fs.FSSpecHandler(opened))
+    except OSError as error:
+        raise InputError(f"{given!r} cannot be opened: {error}. Check the URI and the credentials.") from error
+    return filesystem, path, "file://" if filesystem.type_name == "local" else scheme.group()

@@ -1,0 +1,102 @@
+"""Tables that are in memory already: Arrow, pandas, polars."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import pandas as pd
+import pyarrow as pa
+
+from partwise.errors import InputError, unknown_choice
+from partwise.provenance import data_digest
+from partwise.sources.pieces import BLOCK_ROWS
+
+__all__ = ["ArrowSource", "as_arrow"]
+
+
+def as_arrow(table: Any) -> pa.Table:
+    """Return an Arrow table for a DataFrame of pandas or polars; an Arrow table is returned as it is.
+
+    Raises
+    ------
+    InputError
+        If it is neither, or a column cannot be held by Arrow.
+    """
+    if isinstance(table, pa.Table):
+        return table
+    try:
+        if isinstance(table, pd.DataFrame):
+            return pa.Table.from_pandas(table, preserve_index=False)
+        return nw.from_native(table, eager_only=True).to_arrow()
+    except (TypeError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise InputError(
+            f"{type(table).__name__} is no table to scan: {error}. Give a path, a glob, a URI, an Arrow table or a "
+            "DataFrame."
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class ArrowSource:
+    """A table in memory, in pieces of bounded size."""
+
+    table: pa.Table
+
+    name = "table"
+    uri = "memory://table"
+    notes = ()
+
+    def schema(self) -> pa.Schema:
+        """Return the names and types of the columns."""
+        return self.table.schema
+
+    def pieces(self) -> "list[ArrowPiece]":
+        """Return slices, in the order of the rows."""
+        starts = range(0, self.table.num_rows, BLOCK_ROWS)
+        return [ArrowPiece(self.table.slice(start, BLOCK_ROWS), start) for start in starts]
+
+    def scan(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the rows block by block.
+
+        Raises
+        ------
+        InputError
+            If a column is unknown.
+        """
+        for name in columns or ():
+            if name not in self.table.column_names:
+                raise unknown_choice("column", name, self.table.column_names)
+        for piece in self.pieces():
+            yield from piece.blocks(columns)
+
+
+@dataclass(frozen=True, slots=True)
+class ArrowPiece:
+    """A slice of a table in memory."""
+
+    table: pa.Table
+    start: int
+
+    @property
+    def n_rows(self) -> int:
+        """The number of rows."""
+        return int(self.table.num_rows)
+
+    @property
+    def nulls(self) -> dict[str, int]:
+        """The number of missing values by column."""
+        return {name: self.table.column(name).null_count for name in self.table.column_names}
+
+    @property
+    def n_bytes(self) -> int:
+        """How much memory the rows take."""
+        return int(self.table.nbytes)
+
+    @property
+    def fingerprint(self) -> str:
+        """What changes when the rows do: a digest of their values."""
+        return f"{self.start} {data_digest(self.table.to_pandas())}"
+
+    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the rows, as one block."""
+        yield self.table if columns is None else self.table.select(list(columns))

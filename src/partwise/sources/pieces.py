@@ -1,0 +1,121 @@
+"""A part of a file that one worker reads by itself, in blocks of bounded size."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+from pyarrow import csv, fs, parquet
+
+from partwise.errors import InputError
+from partwise.sources.locating import FileFacts
+
+__all__ = ["BLOCK_ROWS", "CSV", "FilePiece", "unreadable"]
+
+BLOCK_ROWS = 65_536
+
+CSV = ds.CsvFileFormat(
+    # An empty field is a missing value in a column of text too, not a text of its own.
+    convert_options=csv.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=False)
+)
+_FORMATS = {"csv": CSV, "feather": ds.IpcFileFormat()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilePiece:
+    """Some row groups of a Parquet file, or a whole file of another format.
+
+    Parameters
+    ----------
+    schema
+        That of the whole table: what the file has is brought to it.
+    keys
+        Columns whose values the folders say (``year=2013``), the same for all rows.
+    row_groups
+        Which ones; None for the whole file.
+    n_bytes
+        About how much memory the rows take.
+    n_rows, nulls
+        The number of rows, and of missing values in each column, where the file tells without being read.
+    """
+
+    filesystem: fs.FileSystem
+    file: FileFacts
+    format: str
+    schema: pa.Schema
+    n_bytes: int
+    keys: tuple[tuple[str, Any], ...] = ()
+    row_groups: tuple[int, ...] | None = None
+    n_rows: int | None = None
+    nulls: dict[str, int] | None = field(default=None, compare=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """What changes when the rows do."""
+        groups = "" if self.row_groups is None else f" {self.row_groups}"
+        return f"{self.file.path} {self.file.size} {self.file.mtime_ns}{groups}"
+
+    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the rows block by block, in the order of the file, in the columns asked for.
+
+        Raises
+        ------
+        InputError
+            If the file is gone, has changed since the table was opened, or cannot be read.
+        """
+        names = self.schema.names if columns is None else list(columns)
+        keys = dict(self.keys)
+        stored = [name for name in names if name not in keys]
+        schema = pa.schema([self.schema.field(name) for name in names], metadata=self.schema.metadata)
+        try:
+            self._check_unchanged()
+            for batch in self._batches(stored):
+                values = [
+                    pa.array([keys[name]] * batch.num_rows, self.schema.field(name).type)
+                    if name in keys
+                    else batch.column(name)
+                    for name in names
+                ]
+                yield pa.Table.from_arrays(values, names=names).cast(schema)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, UnicodeDecodeError) as error:
+            raise unreadable(self.file.path, self.format, error) from error
+
+    def _batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        if self.format == "parquet":
+            with self.filesystem.open_input_file(self.file.path) as opened:
+                # Not through a dataset: that reads whole row groups at once, which may be of any size.
+                whole = parquet.ParquetFile(opened, page_checksum_verification=True)
+                groups = range(whole.num_row_groups) if self.row_groups is None else self.row_groups
+                if columns:
+                    yield from whole.iter_batches(BLOCK_ROWS, list(groups), columns, use_threads=False)
+                else:
+                    for group in groups:
+                        yield _empty(whole.metadata.row_group(group).num_rows)
+            return
+        fragment = _FORMATS[self.format].make_fragment(self.file.path, self.filesystem)
+        own = pa.schema([each for each in self.schema if each.name not in dict(self.keys)])
+        yield from fragment.to_batches(
+            schema=own, columns=columns, batch_size=BLOCK_ROWS, use_threads=False, batch_readahead=1
+        )
+
+    def _check_unchanged(self) -> None:
+        now = FileFacts.of(self.filesystem.get_file_info(self.file.path))
+        if now != self.file:
+            raise InputError(
+                f"{self.file.path!r} has changed since the table was opened: {self.file.size:,} bytes then, "
+                f"{now.size:,} now. Start again when nothing writes to it any more."
+            )
+
+
+def _empty(n_rows: int) -> pa.RecordBatch:
+    """Return a batch of rows without columns."""
+    return pa.RecordBatch.from_struct_array(pa.array([{}] * n_rows, pa.struct([])))
+
+
+def unreadable(path: str, format_name: str, error: Exception) -> InputError:
+    """Return the error for a file that is not what its name says."""
+    return InputError(
+        f"{path!r} cannot be read as {format_name}: {error} "
+        "Check that the file is whole and that its name ends as its format does."
+    )

@@ -1,0 +1,91 @@
+"""Which rows are the test: pure rules that tell it row by row, the same for a table in memory and in a stream."""
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from partwise.permutation import KeyedPermutation
+from partwise.records import RowKeys
+
+__all__ = ["GroupSplit", "RandomSplit", "SplitRule", "TimeSplit"]
+
+_KEY = 0x7E57
+"""Part of the keys, so that the test rows are not those that the same seed puts into one partition."""
+
+
+class SplitRule(Protocol):
+    """Whether a row is a test row: frozen and pure, from the same keys as an Assignment."""
+
+    def is_test(self, keys: RowKeys) -> NDArray[np.bool_]:
+        """Return a mask of the test rows, shape (rows,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RandomSplit:
+    """A random share of each class: ``n_test`` of ``counts`` rows, shape (classes,) both. In regression one class."""
+
+    seed: int
+    counts: NDArray[np.int64]
+    n_test: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, counts: NDArray[np.int64], share: float, seed: int, *, keep_single: bool) -> "RandomSplit":
+        """Return the split of classes with so many rows; in all, the share is rounded up.
+
+        Parameters
+        ----------
+        keep_single
+            Whether the only row of a class is always one to train on.
+        """
+        divided = np.where(counts == 1, 0, counts) if keep_single else counts
+        total = ceil(share * int(divided.sum()) - 1e-9)
+        quotas = share * divided
+        n_test = np.floor(quotas + 1e-9).astype(np.int64)
+        # The largest remainders get the rows that are left; a tie is decided by the seed.
+        turns = KeyedPermutation(len(counts), (seed, _KEY))(np.arange(len(counts)))
+        order = np.lexsort((turns, -np.round(quotas - n_test, 9)))
+        n_test[[place for place in order if n_test[place] < divided[place]][: max(0, total - int(n_test.sum()))]] += 1
+        return cls(seed, counts, n_test)
+
+    def is_test(self, keys: RowKeys) -> NDArray[np.bool_]:
+        """Return a mask of the test rows, from class codes and ranks in the class, or from positions."""
+        rank = keys.positions if keys.rank is None else keys.rank
+        stratum = np.zeros(len(rank), dtype=np.int64) if keys.stratum is None else keys.stratum
+        test = np.zeros(len(rank), dtype=bool)
+        for code in np.unique(stratum):
+            rows = stratum == code
+            places = KeyedPermutation(int(self.counts[code]), (self.seed, int(code), _KEY))(rank[rows])
+            test[rows] = places < self.n_test[code]
+        return test
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSplit:
+    """Whole groups; ``groups`` are sorted, ``held`` says which of them are the test."""
+
+    groups: NDArray[Any]
+    held: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, groups: NDArray[Any], share: float, seed: int) -> "GroupSplit":
+        """Return the split that holds a random share of the groups out, rounded up."""
+        places = KeyedPermutation(len(groups), (seed, _KEY))(np.arange(len(groups)))
+        return cls(groups, places < ceil(share * len(groups) - 1e-9))
+
+    def is_test(self, keys: RowKeys) -> NDArray[np.bool_]:
+        """Return a mask of the test rows, from their groups."""
+        return self.held[np.searchsorted(self.groups, keys.group)]  # type: ignore[arg-type] # there are groups
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSplit:
+    """What is not earlier than a time."""
+
+    first: Any
+
+    def is_test(self, keys: RowKeys) -> NDArray[np.bool_]:
+        """Return a mask of the test rows, from their times."""
+        return np.asarray(keys.time >= self.first)

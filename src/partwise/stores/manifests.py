@@ -1,0 +1,53 @@
+"""What a partition store knows of a table: written last, so that what has no manifest is not complete."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["Manifest", "StoredPart"]
+
+
+class StoredPart(BaseModel):
+    """One partition: its file below the table's folder, its size, and what is known of its rows.
+
+    ``n_counting`` is the number of rows that do not have weight zero; ``class_counts`` has the rows of each class, in
+    the order of the manifest's labels.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str
+    n_bytes: int
+    n_rows: int
+    row_groups: int
+    n_counting: int
+    class_counts: list[int] | None = None
+    target_mean: float | None = None
+    target_variance: float | None = None
+
+
+class Manifest(BaseModel):
+    """A table that was cut into partitions.
+
+    ``key`` tells tables and cuts apart: it follows from the sources' fingerprints and all settings of the cut.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    key: str
+    name: str
+    uri: str
+    created: str
+    method: str
+    replication: int
+    n_rows: int
+    columns: dict[str, str]
+    labels: list[Any] | None
+    sources: list[str]
+    parts: list[StoredPart]
+
+    @property
+    def n_bytes(self) -> int:
+        """The size of all partitions."""
+        return sum(part.n_bytes for part in self.parts)

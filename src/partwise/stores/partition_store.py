@@ -1,0 +1,170 @@
+"""Partitions on a disk or in a bucket: one Parquet file each, and a manifest that is written last."""
+
+import json
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pyarrow import fs
+from pydantic import ValidationError
+
+from partwise.errors import InputError, TableError
+from partwise.filesystems import open_filesystem
+from partwise.stores.manifests import Manifest
+
+__all__ = ["Build", "PartitionStore", "StoreEntry"]
+
+_MANIFEST = "manifest.json"
+_HOME = "partwise-store"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreEntry:
+    """What lies under one key: complete where it has a manifest, else what a run left that did not finish."""
+
+    key: str
+    n_bytes: int
+    manifest: Manifest | None
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A folder that is being filled; nobody reads it before its manifest is written."""
+
+    filesystem: fs.FileSystem
+    folder: str
+
+    def path(self, name: str) -> str:
+        """Return the path of a file in the folder."""
+        return f"{self.folder}/{name}"
+
+    def delete(self, name: str) -> None:
+        """Delete a folder in the folder, whatever is in it."""
+        self.filesystem.delete_dir(self.path(name))
+
+
+@dataclass(frozen=True)
+class PartitionStore:
+    """A folder of cut tables, each under a key that follows from its rows and its cut.
+
+    Parameters
+    ----------
+    root
+        A path, or a URI that pyarrow or fsspec can open; all nodes must see it. None is ``partwise-store`` in the
+        working directory.
+    """
+
+    root: str | None = None
+
+    @cached_property
+    def place(self) -> tuple[fs.FileSystem, str]:
+        """The file system and the path of the root."""
+        filesystem, path, _ = open_filesystem(str(Path.cwd() / _HOME) if self.root is None else str(self.root))
+        return filesystem, path.rstrip("/")
+
+    def __getstate__(self) -> dict[str, str | None]:
+        """Travel as an absolute path or a URI: the file system is opened where it arrives."""
+        filesystem, path = self.place
+        return {"root": path if isinstance(filesystem, fs.LocalFileSystem) else self.root}
+
+    def folder(self, key: str) -> str:
+        """Return the path of a table's folder."""
+        return f"{self.place[1]}/{key}"
+
+    def find(self, key: str) -> Manifest | None:
+        """Return the manifest of a complete table, None where there is none.
+
+        Raises
+        ------
+        TableError
+            If there is one that cannot be read, or partitions are missing or of another size.
+        """
+        filesystem, _ = self.place
+        path = f"{self.folder(key)}/{_MANIFEST}"
+        if filesystem.get_file_info(path).type != fs.FileType.File:
+            return None
+        with filesystem.open_input_file(path) as file:
+            content = file.read()
+        try:
+            manifest = Manifest.model_validate_json(content)
+        except ValidationError as error:
+            raise TableError(f"{path!r} is no manifest of ours: {error.errors()[0]['msg']}. {_AGAIN}") from error
+        infos = filesystem.get_file_info([f"{self.folder(key)}/{part.file}" for part in manifest.parts])
+        for part, info in zip(manifest.parts, infos, strict=True):
+            if info.type != fs.FileType.File or info.size != part.n_bytes:
+                raise TableError(
+                    f"{info.path!r} is {'missing' if info.size is None else f'{info.size:,} bytes long'}, and was "
+                    f"written with {part.n_bytes:,} bytes. {_AGAIN}"
+                )
+        return manifest
+
+    def begin(self, key: str, n_bytes: int) -> Build:
+        """Return an empty folder to write partitions to.
+
+        Raises
+        ------
+        InputError
+            If it cannot be written to, or the disk has less space than is needed.
+        """
+        filesystem, root = self.place
+        folder = f"{self.folder(key)}/{secrets.token_hex(4)}"
+        try:
+            filesystem.create_dir(folder, recursive=True)
+        except OSError as error:
+            raise InputError(
+                f"The partition store {root!r} cannot be written to: {error}. Give another place with --storage."
+            ) from error
+        free = self.free_bytes()
+        if free is not None and free < n_bytes:
+            filesystem.delete_dir(folder)
+            raise InputError(
+                f"The partition store {root!r} has {free / 1e9:,.1f} GB left, and storing the partitions takes about "
+                f"{n_bytes / 1e9:,.1f} GB. Give another place with --storage, or make room (partwise store clean)."
+            )
+        return Build(filesystem, folder)
+
+    def free_bytes(self) -> int | None:
+        """Return the space that is left, None where that is not known, as in a bucket."""
+        filesystem, root = self.place
+        return shutil.disk_usage(root).free if isinstance(filesystem, fs.LocalFileSystem) else None
+
+    def commit(self, manifest: Manifest) -> None:
+        """Write the manifest, with which the table is complete. On a disk it appears whole or not at all."""
+        filesystem, _ = self.place
+        path = f"{self.folder(manifest.key)}/{_MANIFEST}"
+        local = isinstance(filesystem, fs.LocalFileSystem)
+        # A bucket has no rename, but an object there appears whole.
+        written = f"{path}.{secrets.token_hex(4)}.tmp" if local else path
+        with filesystem.open_output_stream(written) as file:
+            file.write(json.dumps(manifest.model_dump(), indent=1).encode())
+        if local:
+            filesystem.move(written, path)
+
+    def entries(self) -> Iterator[StoreEntry]:
+        """Yield what the store holds, complete or not, by key."""
+        filesystem, root = self.place
+        selector = fs.FileSelector(root, allow_not_found=True, recursive=True)
+        sizes: dict[str, int] = {}
+        for info in filesystem.get_file_info(selector):
+            key = info.path[len(root) + 1 :].partition("/")[0]
+            sizes[key] = sizes.get(key, 0) + (info.size or 0)
+        for key in sorted(sizes):
+            try:
+                manifest = self.find(key)
+            except TableError:
+                manifest = None
+            yield StoreEntry(key, sizes[key], manifest)
+
+    def delete(self, key: str) -> None:
+        """Delete what lies under a key; a manifest goes first, so that nothing incomplete is ever found."""
+        filesystem, _ = self.place
+        path = f"{self.folder(key)}/{_MANIFEST}"
+        if filesystem.get_file_info(path).type == fs.FileType.File:
+            filesystem.delete_file(path)
+        filesystem.delete_dir(self.folder(key))
+
+
+_AGAIN = "Delete that folder (partwise store clean), and the next run stores the table again."

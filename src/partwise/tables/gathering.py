@@ -1,0 +1,117 @@
+"""The second half of the exchange: a worker collects the rows of a partition from the files of all pieces."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow import fs, ipc, parquet
+
+from partwise.moments import Moments
+from partwise.stores import Build, StoredPart
+
+__all__ = ["GROUP_ROWS", "Gather", "gather"]
+
+GROUP_ROWS = 65_536
+"""Rows of a row group: what is read at once when a partition is read in blocks."""
+_GROUP_BYTES = 32 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gather:
+    """What every worker is told: where files are, and what is counted in them."""
+
+    build: Build
+    schema: pa.Schema
+    target: str | None
+    weight: str | None
+    labels: NDArray[Any] | None
+
+
+def gather(shared: Gather, payload: tuple[int, Sequence[tuple[str, Sequence[int]]]]) -> StoredPart:
+    """Write the Parquet file of a partition, its rows in the order of the table, and return what is in it.
+
+    Parameters
+    ----------
+    payload
+        The partition, and the files that hold rows of it with the numbers of the batches, in the order of the pieces.
+    """
+    partition, places = payload
+    name = f"part-{partition:05d}.parquet"
+    path = shared.build.path(name)
+    counts = None if shared.labels is None else np.zeros(len(shared.labels), dtype=np.int64)
+    target: Moments | None = None
+    n_rows = n_counting = groups = 0
+    with (
+        shared.build.filesystem.open_output_stream(path) as sink,
+        parquet.ParquetWriter(
+            sink,
+            shared.schema,
+            compression="zstd",
+            compression_level=1,
+            # Numbers rarely repeat, and a dictionary that is given up costs as much as one that is kept.
+            use_dictionary=[each.name for each in shared.schema if not _is_number(each.type)],
+            write_page_checksum=True,
+            write_statistics=False,
+        ) as writer,
+    ):
+        for group in _groups(shared, places):
+            writer.write_table(group, row_group_size=group.num_rows)
+            n_rows += group.num_rows
+            groups += 1
+            weights = None if shared.weight is None else group.column(shared.weight).cast(pa.float64()).to_numpy()
+            n_counting += group.num_rows if weights is None else int((weights > 0).sum())
+            if shared.target is None:
+                continue
+            values = group.column(shared.target).to_pandas().to_numpy()
+            if counts is not None and shared.labels is not None:
+                counts += np.bincount(np.searchsorted(shared.labels, values), minlength=len(counts))
+            else:
+                moments = Moments.of(values.astype(np.float64)[:, np.newaxis], np.ones(len(values)))
+                target = moments if target is None else target.merged(moments)
+    info = shared.build.filesystem.get_file_info(path)
+    return StoredPart(
+        file=name,
+        n_bytes=info.size or 0,
+        n_rows=n_rows,
+        row_groups=groups,
+        n_counting=n_counting,
+        class_counts=None if counts is None else counts.tolist(),
+        target_mean=None if target is None else float(target.means[0]),
+        target_variance=None if target is None else float(target.variances[0]),
+    )
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_temporal(kind))
+
+
+def _groups(shared: Gather, places: Sequence[tuple[str, Sequence[int]]]) -> Iterator[pa.Table]:
+    """Yield the rows in groups of one size, but for the last; fewer where rows are large."""
+    held: list[pa.RecordBatch] = []
+    n_rows = n_bytes = 0
+    for batch in _batches(shared, places):
+        while n_rows + batch.num_rows >= GROUP_ROWS:
+            cut = GROUP_ROWS - n_rows
+            yield pa.Table.from_batches([*held, batch.slice(0, cut)], shared.schema)
+            batch, held, n_rows, n_bytes = batch.slice(cut), [], 0, 0  # noqa: PLW2901 - the rest of it
+        held.append(batch)
+        n_rows += batch.num_rows
+        n_bytes += batch.nbytes
+        if n_bytes >= _GROUP_BYTES:
+            yield pa.Table.from_batches(held, shared.schema)
+            held, n_rows, n_bytes = [], 0, 0
+    if n_rows:
+        yield pa.Table.from_batches(held, shared.schema)
+
+
+def _batches(shared: Gather, places: Sequence[tuple[str, Sequence[int]]]) -> Iterator[pa.RecordBatch]:
+    local = isinstance(shared.build.filesystem, fs.LocalFileSystem)
+    for file, numbers in places:
+        path = shared.build.path(file)
+        opened = pa.memory_map(path) if local else shared.build.filesystem.open_input_file(path)
+        with opened, ipc.open_file(opened) as reader:
+            for number in numbers:
+                yield reader.get_batch(number)

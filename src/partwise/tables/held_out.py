@@ -1,0 +1,125 @@
+"""A source of which only the training rows, or only the test rows, are seen."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from partwise.digests import content_digest
+from partwise.errors import unknown_choice
+from partwise.protocols import Piece, Source
+from partwise.splitting import SplitRule
+from partwise.tables.keying import Keying
+from partwise.tables.survey import Survey
+
+__all__ = ["HeldOutSource"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOutPiece:
+    """The rows of a piece on one side of a hold-out."""
+
+    piece: Piece
+    keying: Keying
+    rule: SplitRule
+    start: int
+    seen: NDArray[np.int64] | None
+    test: bool
+
+    nulls = None
+    n_rows = None
+
+    @property
+    def n_bytes(self) -> int:
+        """At most so much memory do the rows take."""
+        return self.piece.n_bytes
+
+    @property
+    def fingerprint(self) -> str:
+        """What changes when the rows do."""
+        return f"{self.piece.fingerprint} {content_digest(self.rule)} {'test' if self.test else 'train'}"
+
+    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the rows block by block, in order."""
+        scan = self.keying.scan
+        telling = [name for name in (scan.target, scan.group, scan.time) if name is not None]
+        wanted = None if columns is None else list(dict.fromkeys([*columns, *telling]))
+        position, seen = self.start, None if self.seen is None else self.seen.copy()
+        for block in self.piece.blocks(wanted):
+            keys = self.keying.keys(block, position, seen)
+            mask = self.rule.is_test(keys)
+            position += block.num_rows
+            if seen is not None and keys.stratum is not None:
+                seen += np.bincount(keys.stratum, minlength=len(seen))
+            chosen = block if columns is None else block.select(list(columns))
+            yield chosen.filter(pa.array(mask if self.test else ~mask))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOutSource:
+    """One side of a hold-out, as a source of its own.
+
+    Parameters
+    ----------
+    keying
+        How the columns become what the rule looks at.
+    survey
+        What is known of the whole table.
+    """
+
+    source: Source
+    keying: Keying
+    survey: Survey
+    rule: SplitRule
+    test: bool
+
+    @property
+    def name(self) -> str:
+        """The name of the whole table."""
+        return self.source.name
+
+    @property
+    def uri(self) -> str:
+        """Where the rows lie."""
+        return self.source.uri
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of results must know about the rows."""
+        return self.source.notes
+
+    def schema(self) -> pa.Schema:
+        """Return the names and types of the columns."""
+        return self.source.schema()
+
+    def pieces(self) -> list[HeldOutPiece]:
+        """Return the pieces of the source, each with the rows of this side."""
+        found = self.survey
+        return [
+            HeldOutPiece(
+                piece=piece,
+                keying=self.keying,
+                rule=self.rule,
+                start=int(found.starts[index]),
+                seen=None if found.label_starts is None else found.label_starts[index],
+                test=self.test,
+            )
+            for index, piece in enumerate(self.source.pieces())
+        ]
+
+    def scan(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the rows block by block.
+
+        Raises
+        ------
+        InputError
+            If a column is unknown.
+        """
+        names = self.schema().names
+        for name in columns or ():
+            if name not in names:
+                raise unknown_choice("column", name, names)
+        for piece in self.pieces():
+            yield from piece.blocks(columns)

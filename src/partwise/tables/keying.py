@@ -1,0 +1,63 @@
+"""The keys of the rows of a block: the same, whether the whole table is the block or a piece of a stream is."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from partwise.cutting import rank_within, read_groups, read_times
+from partwise.records import RowKeys
+from partwise.sources import Scan
+from partwise.tables.frames import FrameRules
+
+__all__ = ["Keying"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keying:
+    """How columns become keys.
+
+    Parameters
+    ----------
+    encoder
+        Makes the features of a cut of the feature space; None takes the columns as they are.
+    needs_features
+        Whether the cut is one.
+    """
+
+    scan: Scan
+    labels: NDArray[Any] | None
+    rules: FrameRules
+    encoder: Any
+    needs_features: bool
+
+    def keys(self, block: pa.Table, position: int, seen: NDArray[np.int64] | None) -> RowKeys:
+        """Return the keys of the rows of a block.
+
+        Parameters
+        ----------
+        position
+            That of the first row.
+        seen
+            How many rows of each class come before it, shape (classes,); None in regression.
+        """
+        scan = self.scan
+        stratum = rank = None
+        if self.labels is not None and seen is not None:
+            values = block.column(scan.target).to_pandas().to_numpy()
+            stratum = np.searchsorted(self.labels, values).astype(np.int64)
+            rank = seen[stratum] + rank_within(stratum)
+        return RowKeys(
+            positions=position + np.arange(block.num_rows),
+            stratum=stratum,
+            rank=rank,
+            group=None if scan.group is None else read_groups(block.column(scan.group).to_pandas()),
+            time=None if scan.time is None else read_times(block.column(scan.time).to_pandas()),
+            features=self._features(block) if self.needs_features else None,
+        )
+
+    def _features(self, block: pa.Table) -> Any:
+        frame = self.rules.frame(block)
+        return frame if self.encoder is None else self.encoder.transform(frame)

@@ -1,0 +1,321 @@
+"""A table that is read in pieces: cut by workers into a partition store, from which members are fitted."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, overload
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from partwise.cutting import check_cut, check_sizes, most_parts
+from partwise.digests import content_digest
+from partwise.encoders import encoder_rows, fit_encoder, make_encoder
+from partwise.partitioners import Ordered
+from partwise.permutation import SAMPLED_ROWS, keyed_sample
+from partwise.protocols import Assignment, Encoder, Executor, Partitioner, Piece
+from partwise.records import Part, Partitions, RowKeys, Task
+from partwise.replication import Replicas
+from partwise.sources import Scan
+from partwise.stores import Manifest, PartitionStore, StoredPart
+from partwise.tables.columns import PART, POSITION
+from partwise.tables.gathering import Gather, gather
+from partwise.tables.keying import Keying
+from partwise.tables.order import first_rows
+from partwise.tables.reading import StoredBlock, StoredRows
+from partwise.tables.sampling import sampled
+from partwise.tables.scattering import Scatter, Scattered, ScatterTask, scatter, stored_schema
+from partwise.tables.survey import Survey, survey
+from partwise.tables.work import in_order
+
+__all__ = ["ScannedRows", "StoredTable"]
+
+_EXCHANGE = "exchange"
+_SAMPLED_VALUES = 20_000_000
+"""Values that a sample for trials holds at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScannedRows:
+    """A table that is to be read in pieces, not encoded yet."""
+
+    scan: Scan
+    task: str
+    store: PartitionStore
+    executor: Executor
+
+    def encoded(self, encoder: str | Encoder | None, seed: int) -> tuple[Any, "StoredTable"]:
+        """Return the encoder, fitted on a sample, None where there is none, and the table that it is to encode.
+
+        Raises
+        ------
+        InputError
+            If the table cannot be read, or values are missing or wrong; all that is wrong is listed.
+        """
+        pieces = self.scan.source.pieces()
+        found = survey(self.scan, pieces, self.task, self.executor)
+        table = StoredTable(
+            scan=self.scan, pieces=tuple(pieces), survey=found, store=self.store, executor=self.executor, seed=seed
+        )
+        if encoder is None:
+            return None, table
+        frame = table.sampled_frame(encoder_rows(len(self.scan.features)))
+        fitted = fit_encoder(make_encoder(encoder), frame, seed)
+        return fitted, replace(table, encoder=fitted)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredTable:
+    """Training rows in files, or wherever a source has them."""
+
+    scan: Scan
+    pieces: tuple[Piece, ...]
+    survey: Survey
+    store: PartitionStore
+    executor: Executor
+    seed: int
+    encoder: Any = None
+
+    def __post_init__(self) -> None:
+        taken = {POSITION, PART} & set(self.scan.columns)
+        if taken:
+            raise ValueError(f"the columns {sorted(taken)} are ours")
+
+    @property
+    def labels(self) -> NDArray[Any] | None:
+        """The class labels, sorted; None in regression."""
+        return self.survey.labels
+
+    @property
+    def n_counting(self) -> int:
+        """The number of rows that do not have weight zero."""
+        return self.survey.n_counting
+
+    def sampled_frame(self, n_rows: int) -> pd.DataFrame:
+        """Return the features of a keyed sample of the rows, in their order."""
+        return self.survey.rules.frame(self._sampled(n_rows, self.scan.features))
+
+    def sample(self) -> tuple[Part, RowKeys]:
+        """Return a keyed sample of the rows to try things on, and their keys; a table that is small comes whole."""
+        n_rows = min(self.survey.n_rows, max(SAMPLED_ROWS, _SAMPLED_VALUES // len(self.scan.features)))
+        block = self._sampled(n_rows, self.scan.columns)
+        keys = self._keys_of(block)
+        weights = None if self.scan.weight is None else block.column(self.scan.weight).cast(pa.float64()).to_numpy()
+        targets = keys.stratum
+        if targets is None:
+            targets = block.column(self.scan.target).to_pandas().to_numpy(dtype=np.float64)
+        return Part(0, keys.features, targets, weights), keys
+
+    def cut(
+        self, partitioner: Partitioner, n_partitions: int, seed: int, replication: int, executor: Executor
+    ) -> "StoredCut":
+        """Return the table cut into partitions, from the store where it has them, else stored now by the executor.
+
+        Raises
+        ------
+        InputError
+            If the rows cannot be cut in this way, or the store cannot be written to.
+        TableError
+            If a partition could not be stored.
+        """
+        statistics = self.survey.statistics
+        known = {"features"} | ({"stratum"} if self.labels is not None else set())
+        known |= {name for name in ("group", "time") if getattr(self.scan, name) is not None}
+        check_cut(partitioner, known, self.survey.n_rows, n_partitions)
+        copies = partitioner.gives == "copies"
+        # Where every partition has all rows, they are stored once.
+        n_stored = 1 if copies else n_partitions
+        rule = Ordered() if copies else partitioner
+        replicas = Replicas.of(n_stored, replication, seed, most_parts(rule, statistics))
+        sample = self._keys_for(rule, replicas.n_parts, seed, executor)
+        assignment = rule.fit(statistics, sample, replicas.n_parts, seed)
+        key = self._key(rule, n_stored, seed, replication)
+        manifest = self.store.find(key)
+        if manifest is None:
+            cut = _Cut(key, partitioner, n_stored, assignment, replicas, needs_features="features" in rule.needs)
+            manifest = self._stored(cut, executor)
+        parts = manifest.parts * n_partitions if copies else manifest.parts
+        counts = None if self.labels is None else np.array([part.class_counts for part in parts], dtype=np.int64)
+        partitions = Partitions(
+            method=partitioner.name,
+            sizes=np.array([part.n_rows for part in parts], dtype=np.int64),
+            class_counts=counts,
+            router=getattr(assignment, "router", None),
+        )
+        assert self.scan.target is not None  # noqa: S101 - a table to fit on has one
+        reader = StoredRows(
+            store=self.store,
+            files=tuple(f"{self.store.folder(key)}/{part.file}" for part in parts),
+            target=self.scan.target,
+            weight=self.scan.weight,
+            labels=self.labels,
+            rules=self.survey.rules,
+            encoder=self.encoder,
+            replicas=replicas,
+        )
+        return StoredCut(partitions=partitions, reader=reader, parts=tuple(parts), n_rows=self.survey.n_rows)
+
+    def _sampled(self, n_rows: int, columns: Sequence[str]) -> pa.Table:
+        chosen = keyed_sample(self.survey.n_rows, n_rows, self.seed)
+        return sampled(self.pieces, self.survey.starts, chosen, columns, self.executor)
+
+    def _keys_for(self, rule: Partitioner, n_parts: int, seed: int, executor: Executor) -> RowKeys:
+        """Return the keys of the rows that a partitioner must see."""
+        n_rows = self.survey.n_rows
+        if rule.learns_from == "order":
+            ranks = -(-np.arange(n_parts) * n_rows // n_parts)
+            if self.scan.time is None:
+                return RowKeys(positions=ranks)
+            return first_rows(self.pieces, self.scan.time, ranks, self.survey.starts, executor)
+        if rule.learns_from == "rows":
+            positions = keyed_sample(n_rows, max(SAMPLED_ROWS, SAMPLED_ROWS // 1_000 * n_parts), seed)
+            block = sampled(self.pieces, self.survey.starts, positions, self.scan.columns, executor)
+            return replace(self._keys_of(block), positions=positions)
+        return RowKeys(positions=np.empty(0, dtype=np.int64))
+
+    def _keys_of(self, block: pa.Table) -> RowKeys:
+        """Return the keys of rows that were chosen, with their features; positions and ranks are within them."""
+        nothing = None if self.labels is None else np.zeros(len(self.labels), dtype=np.int64)
+        return self._keying(needs_features=True).keys(block, 0, nothing)
+
+    def _keying(self, *, needs_features: bool) -> Keying:
+        return Keying(
+            scan=self.scan,
+            labels=self.labels,
+            rules=self.survey.rules,
+            encoder=self.encoder,
+            needs_features=needs_features,
+        )
+
+    def _key(self, rule: Partitioner, n_partitions: int, seed: int, replication: int) -> str:
+        """Return what the stored partitions follow from, as a name."""
+        said = {
+            "sources": [piece.fingerprint for piece in self.pieces],
+            "columns": [self.scan.features, self.scan.target, self.scan.weight, self.scan.group, self.scan.time],
+            "task": self.labels is None,
+            "cut": [rule.name, content_digest(rule), n_partitions, seed, replication],
+            "encoder": content_digest(self.encoder) if "features" in rule.needs else None,
+        }
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
+
+    def _stored(self, cut: "_Cut", executor: Executor) -> Manifest:
+        """Exchange the rows, and return the manifest; without it nothing of this is ever taken for complete."""
+        replication = cut.replicas.to.shape[1]
+        n_bytes = sum(piece.n_bytes for piece in self.pieces) * replication
+        # Once in the files of the pieces, once in those of the partitions.
+        build = self.store.begin(cut.key, 2 * n_bytes)
+        build.filesystem.create_dir(build.path(_EXCHANGE))
+        schema = stored_schema(self.scan, replicated=replication > 1)
+        shared = Scatter(
+            keying=self._keying(needs_features=cut.needs_features),
+            assignment=cut.assignment,
+            replicas=cut.replicas,
+            n_partitions=cut.n_partitions,
+            schema=schema,
+            build=build,
+        )
+        scattered: list[Scattered] = in_order(executor.run(scatter, shared, self._scatter_tasks()))
+        places = (
+            Task(
+                partition,
+                (partition, [(each.file, each.batches[partition]) for each in scattered if partition in each.batches]),
+            )
+            for partition in range(shared.n_partitions)
+        )
+        told = Gather(build=build, schema=schema, target=self.scan.target, weight=self.scan.weight, labels=self.labels)
+        parts: list[StoredPart] = in_order(executor.run(gather, told, places))
+        build.delete(_EXCHANGE)
+        check_sizes(cut.partitioner, np.array([part.n_rows for part in parts]))
+        token = build.folder.rpartition("/")[2]
+        manifest = Manifest(
+            key=cut.key,
+            name=self.scan.source.name,
+            uri=self.scan.source.uri,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            method=cut.partitioner.name,
+            replication=replication,
+            n_rows=self.survey.n_rows,
+            columns={each.name: str(each.type) for each in schema},
+            labels=None if self.labels is None else self.labels.tolist(),
+            sources=[piece.fingerprint for piece in self.pieces],
+            parts=[part.model_copy(update={"file": f"{token}/{part.file}"}) for part in parts],
+        )
+        self.store.commit(manifest)
+        return manifest
+
+    def _scatter_tasks(self) -> Iterator[Task]:
+        found = self.survey
+        for index, piece in enumerate(self.pieces):
+            starts = None if found.label_starts is None else found.label_starts[index]
+            task = ScatterTask(piece=piece, index=index, start=int(found.starts[index]), label_starts=starts)
+            yield Task(index, task, piece.n_rows or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A cut that is not stored yet."""
+
+    key: str
+    partitioner: Partitioner
+    n_partitions: int
+    assignment: Assignment
+    replicas: Replicas
+    needs_features: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredCut:
+    """A table whose partitions are stored."""
+
+    partitions: Partitions
+    reader: StoredRows
+    parts: tuple[StoredPart, ...]
+    n_rows: int
+
+    largest_evidence = 2**24
+
+    @property
+    def positions(self) -> Sequence[NDArray[np.int64]]:
+        """For each partition the positions of its rows, read when they are asked for."""
+        return _Positions(self.reader)
+
+    def payload(self, partition: int) -> int:
+        """Return the number of the partition."""
+        return partition
+
+    def is_weightless(self, partition: int) -> bool:
+        """Whether all rows of a partition have weight zero."""
+        return self.parts[partition].n_counting == 0
+
+    def blocks(self, chosen: Callable[[NDArray[np.int64]], NDArray[np.bool_]] | None = None) -> Iterator[Task]:
+        """Yield row groups."""
+        index = 0
+        for partition, part in enumerate(self.parts):
+            for group in range(part.row_groups):
+                yield Task(index, StoredBlock(partition, group, chosen), part.n_rows // part.row_groups)
+                index += 1
+
+
+@dataclass(frozen=True)
+class _Positions(Sequence[NDArray[np.int64]]):
+    reader: StoredRows
+
+    def __len__(self) -> int:
+        return len(self.reader.files)
+
+    @overload
+    def __getitem__(self, index: int) -> NDArray[np.int64]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[NDArray[np.int64]]: ...
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        return self.reader.positions(index % len(self))

@@ -1,0 +1,248 @@
+"""The counting pass: what must be known of a table before it can be cut, from the columns that tell it."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from partwise.cutting import read_groups
+from partwise.errors import ConfigurationError, InputError
+from partwise.moments import Moments
+from partwise.protocols import Executor, Piece
+from partwise.records import TableStatistics, Task
+from partwise.sources import Scan
+from partwise.tables.frames import FrameRules
+from partwise.tables.work import in_order
+from partwise.validation import class_target
+
+__all__ = ["PieceCounts", "Survey", "survey"]
+
+_MOST_CLASSES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What every worker is told."""
+
+    scan: Scan
+    task: str
+    categorical: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class PieceCounts:
+    """What one piece tells; arrays that belong together have one length."""
+
+    n_rows: int = 0
+    labels: NDArray[Any] | None = None
+    label_counts: NDArray[np.int64] | None = None
+    groups: NDArray[Any] | None = None
+    group_counts: NDArray[np.int64] | None = None
+    target: Moments | None = None
+    n_counting: int = 0
+    nulls: Counter[str] = field(default_factory=Counter)
+    broken: Counter[str] = field(default_factory=Counter)
+    """How many values are wrong, by a sentence that says what is wrong with them."""
+    levels: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    """The levels of categorical columns, in the order in which they came."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What is known of a table that was not read into memory.
+
+    Parameters
+    ----------
+    labels
+        The class labels, sorted; None in regression.
+    starts
+        The position of the first row of each piece, shape (pieces,).
+    label_starts
+        How many rows of each class come before each piece, shape (pieces, classes); None in regression.
+    target
+        The moments of the target, in regression.
+    n_counting
+        The number of rows that do not have weight zero.
+    """
+
+    statistics: TableStatistics
+    labels: NDArray[Any] | None
+    starts: NDArray[np.int64]
+    label_starts: NDArray[np.int64] | None
+    target: Moments | None
+    n_counting: int
+    rules: FrameRules
+
+    @property
+    def n_rows(self) -> int:
+        """The number of rows."""
+        return self.statistics.n_rows
+
+
+def survey(scan: Scan, pieces: Sequence[Piece], task: str, executor: Executor) -> Survey:
+    """Count rows, classes and groups, and check targets and weights, piece by piece on the executor.
+
+    Parameters
+    ----------
+    task
+        ``classification`` or ``regression``.
+
+    Raises
+    ------
+    InputError
+        If there are no rows, the target does not fit the task, or values are missing where they must not be; all that
+        is wrong is listed.
+    """
+    schema = scan.source.schema()
+    categorical = tuple(name for name in scan.features if pa.types.is_dictionary(schema.field(name).type))
+    tasks = (Task(index, piece, piece.n_rows or 0) for index, piece in enumerate(pieces))
+    counts: list[PieceCounts] = in_order(executor.run(_count, _Question(scan, task, categorical), tasks))
+    n_rows = np.array([each.n_rows for each in counts], dtype=np.int64)
+    if not n_rows.sum():
+        raise InputError(f"{scan.source.name!r} has no rows. Give a table with some.")
+    _check(counts, int(n_rows.sum()), scan)
+    labels = label_starts = label_counts = None
+    if task == "classification":
+        labels, _ = class_target(np.concatenate([each.labels for each in counts if each.labels is not None]))
+        per_piece = np.zeros((len(counts), len(labels)), dtype=np.int64)
+        for index, each in enumerate(counts):
+            if each.labels is not None and each.label_counts is not None:
+                per_piece[index, np.searchsorted(labels, each.labels)] = each.label_counts
+        label_starts, label_counts = np.cumsum(per_piece, axis=0) - per_piece, per_piece.sum(axis=0)
+    groups, group_counts = _merged_groups(counts)
+    nulls: Counter[str] = sum((each.nulls for each in counts), Counter())
+    return Survey(
+        statistics=TableStatistics(
+            n_rows=int(n_rows.sum()), stratum_counts=label_counts, groups=groups, group_counts=group_counts
+        ),
+        labels=labels,
+        starts=np.cumsum(n_rows) - n_rows,
+        label_starts=label_starts,
+        target=reduce(Moments.merged, (each.target for each in counts if each.target is not None))
+        if task == "regression"
+        else None,
+        n_counting=sum(each.n_counting for each in counts),
+        rules=FrameRules(
+            features=scan.features,
+            with_gaps=frozenset(name for name, count in nulls.items() if count),
+            categories={
+                name: (_union(each.levels.get(name, ()) for each in counts), schema.field(name).type.ordered)
+                for name in categorical
+            },
+        ),
+    )
+
+
+def _check(counts: Sequence[PieceCounts], n_rows: int, scan: Scan) -> None:
+    broken: Counter[str] = sum((each.broken for each in counts), Counter())
+    mistakes = [f"{count:,} of {n_rows:,} rows: {what}" for what, count in broken.items()]
+    if scan.weight is not None and not mistakes and not any(each.n_counting for each in counts):
+        mistakes.append(f"{scan.weight!r} is zero on every row: no row would count. Give some rows a weight.")
+    if mistakes:
+        raise ConfigurationError(mistakes)
+
+
+def _merged_groups(counts: Sequence[PieceCounts]) -> tuple[NDArray[Any] | None, NDArray[np.int64] | None]:
+    found = [each for each in counts if each.groups is not None]
+    if not found:
+        return None, None
+    groups, places = np.unique(np.concatenate([each.groups for each in found]), return_inverse=True)
+    sizes = np.concatenate([each.group_counts for each in found])
+    return groups, np.bincount(places, weights=sizes, minlength=len(groups)).astype(np.int64)
+
+
+def _union(levels: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys(level for some in levels for level in some))
+
+
+def _count(question: _Question, piece: Piece) -> PieceCounts:
+    """Return what a piece tells; where its file tells the number of rows, only the columns that matter are read."""
+    scan, counts = question.scan, PieceCounts()
+    wanted = {scan.target, scan.weight, scan.group, scan.time, *question.categorical} - {None}
+    if piece.nulls is None:
+        wanted |= set(scan.features)
+    else:
+        counts.nulls.update({name: count for name, count in piece.nulls.items() if name in set(scan.features)})
+    if not wanted and piece.n_rows is not None:
+        counts.n_rows = counts.n_counting = piece.n_rows
+        return counts
+    names = [name for name in scan.columns if name in wanted]
+    for block in piece.blocks(names):
+        counts.n_rows += block.num_rows
+        if piece.nulls is None:
+            counts.nulls.update({name: block.column(name).null_count for name in scan.features})
+        for name in question.categorical:
+            seen = (chunk.dictionary.to_pylist() for chunk in block.column(name).chunks)
+            counts.levels[name] = _union([counts.levels.get(name, ()), *map(tuple, seen)])
+        _count_target(counts, question, block)
+        _count_weights(counts, scan, block)
+        if scan.group is not None and (values := _whole(counts, block, scan.group, "group")) is not None:
+            counts.groups, counts.group_counts = _added(counts.groups, counts.group_counts, read_groups(values))
+        if scan.time is not None:
+            _whole(counts, block, scan.time, "time")
+    return counts
+
+
+def _whole(counts: PieceCounts, block: pa.Table, name: str, role: str) -> "pd.Series[Any] | None":
+    """Return a column that must not have gaps, None where it has; the gaps are counted."""
+    missing = block.column(name).null_count
+    column = block.column(name).to_pandas()
+    missing = max(missing, int(column.isna().sum()))
+    if missing:
+        counts.broken[f"the {role} {name!r} is missing (NaN). Drop those rows, or fill them in."] += missing
+        return None
+    return column
+
+
+def _count_target(counts: PieceCounts, question: _Question, block: pa.Table) -> None:
+    name = question.scan.target
+    if name is None or not block.num_rows or (column := _whole(counts, block, name, "target")) is None:
+        return
+    if question.task == "classification":
+        counts.labels, counts.label_counts = _added(counts.labels, counts.label_counts, column.to_numpy())
+        if len(counts.labels) > _MOST_CLASSES:
+            raise InputError(
+                f"The target {name!r} has over {_MOST_CLASSES:,} different values: too many for classes. Take a "
+                "regressor (--task regression), or another target."
+            )
+        return
+    if not pd.api.types.is_numeric_dtype(column):
+        raise InputError(f"The target {name!r} has values such as {column.iloc[0]!r}, which are no numbers.")
+    values = column.to_numpy(dtype=np.float64)
+    if infinite := int((~np.isfinite(values)).sum()):
+        counts.broken[f"the target {name!r} is infinite. Drop those rows."] += infinite
+        return
+    moments = Moments.of(values[:, np.newaxis], np.ones(len(values)))
+    counts.target = moments if counts.target is None else counts.target.merged(moments)
+
+
+def _count_weights(counts: PieceCounts, scan: Scan, block: pa.Table) -> None:
+    if scan.weight is None:
+        counts.n_counting += block.num_rows
+        return
+    column = block.column(scan.weight)
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        raise InputError(f"The weight {scan.weight!r} is of type {column.type}. Weights are numbers.")
+    values = column.cast(pa.float64()).to_numpy()
+    said = f"the weight {scan.weight!r} is"
+    for what, wrong in (("missing (NaN) or infinite", ~np.isfinite(values)), ("negative", values < 0)):
+        if count := int(wrong.sum()):
+            counts.broken[f"{said} {what}. Weights are zero or more."] += count
+    counts.n_counting += int((values > 0).sum())
+
+
+def _added(
+    known: NDArray[Any] | None, counts: NDArray[np.int64] | None, values: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return the distinct values, sorted, with how often they came."""
+    found, often = np.unique(values, return_counts=True)
+    if known is None or counts is None:
+        return found, often.astype(np.int64)
+    merged, places = np.unique(np.concatenate([known, found]), return_inverse=True)
+    return merged, np.bincount(places, weights=np.concatenate([counts, often])).astype(np.int64)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -12,7 +12,7 @@ from partwise.partitioners import make_partitioner
 from partwise.protocols import Combiner, Partitioner
 from partwise.selection import Auto, asked_for, check_choice
 
-__all__ = ["CompareConfig", "TaskName"]
+__all__ = ["CompareConfig", "TaskName", "TrainConfig"]
 
 TaskName = Literal["auto", "classification", "regression"]
 
@@ -45,13 +45,14 @@ class CompareConfig(BaseModel):
     address: str | None = None
     cpus_per_member: Annotated[int, Field(ge=1)] = 1
     ship: tuple[str, ...] = ()
+    storage: str | None = None
     tracking_uri: str | None = None
     experiment: str = "partwise"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     output: Path | None = None
 
     @classmethod
-    def checked(cls, **settings: Any) -> "CompareConfig":
+    def checked(cls, **settings: Any) -> Self:
         """Return the configuration.
 
         Raises
@@ -68,6 +69,12 @@ class CompareConfig(BaseModel):
         if mistakes:
             raise ConfigurationError(mistakes)
         return config
+
+
+class TrainConfig(CompareConfig):
+    """What ``partwise train`` is asked to do; without test rows (``test_size`` 0) the ensemble is not judged."""
+
+    test_size: Annotated[float, Field(ge=0, lt=1)] = 0.2
 
 
 def _disagreements(settings: Mapping[str, Any]) -> list[str]:

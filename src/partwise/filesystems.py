@@ -12,6 +12,8 @@ from partwise.errors import InputError
 __all__ = ["WILD", "open_filesystem"]
 
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
+_SETTINGS = re.compile(r"\?(?=\w+=)")
+"""Where the settings of a URI begin; another ? stands for one character of a name."""
 WILD = re.compile(r"[*?\[]")
 """What makes a path a glob."""
 
@@ -28,19 +30,21 @@ def open_filesystem(given: str) -> tuple[fs.FileSystem, str, str]:
     if scheme is None:
         return fs.LocalFileSystem(), str(Path(given).expanduser().absolute()), "file://"
     try:
-        # A glob is no part of a URI: the file system is opened without it. What follows a ? are settings.
-        place, mark, settings = given.partition("?")
+        # A glob is no part of a URI: the file system is opened without it.
+        asked = _SETTINGS.search(given)
+        place, settings = (given, "") if asked is None else (given[: asked.start()], given[asked.start() :])
         wild = WILD.search(place, scheme.end())
         plain = place if wild is None else place[: wild.start()]
-        filesystem, path = fs.FileSystem.from_uri(plain + mark + settings)
+        filesystem, path = fs.FileSystem.from_uri(plain + settings)
         if wild is not None:
             path += ("/" if plain.endswith("/") and not path.endswith("/") else "") + place[wild.start() :]
-    except pa.ArrowInvalid:  # a scheme that Arrow does not know
+    except pa.ArrowInvalid as refused:  # a scheme that Arrow does not know, or a setting
         try:
             opened, path = fsspec.core.url_to_fs(given)
         except (ImportError, ValueError) as error:
             raise InputError(
-                f"{given!r} cannot be opened: {error}. Install what reads it, or copy the files."
+                f"{given!r} cannot be opened: {refused}. {error}. Correct the URI, install what reads it, or copy the "
+                "files."
             ) from error
         filesystem = fs.PyFileSystem(fs.FSSpecHandler(opened))
     except OSError as error:

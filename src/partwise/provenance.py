@@ -5,12 +5,13 @@ import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 import pandas as pd
 
-__all__ = ["data_digest", "git_commit", "user_name", "versions"]
+__all__ = ["data_digest", "digest_of", "git_commit", "user_name", "versions"]
 
 _PACKAGES = ("partwise", "ray", "scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "skrub", "skops", "mlflow")
 _BOOSTING = ("xgboost", "lightgbm")
@@ -43,6 +44,14 @@ def user_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
+
+
+def digest_of(texts: Iterable[str]) -> str:
+    """Return 16 hexadecimal digits that depend on texts and their order."""
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(f"{len(text)} {text}".encode())
+    return digest.hexdigest()[:16]
 
 
 def data_digest(*tables: pd.DataFrame) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from partwise.errors import InputError
 from partwise.permutation import KeyedPermutation
 from partwise.records import RowKeys
 
@@ -74,6 +75,21 @@ class GroupSplit:
         """Return the split that holds a random share of the groups out, rounded up."""
         places = KeyedPermutation(len(groups), (seed, _KEY))(np.arange(len(groups)))
         return cls(groups, places < ceil(share * len(groups) - 1e-9))
+
+    @classmethod
+    def by_word(cls, words: NDArray[Any], column: str) -> "GroupSplit":
+        """Return the split of groups that are words of a column: ``test`` is held out, in any case of letters.
+
+        Raises
+        ------
+        InputError
+            If there are other words than ``train`` and ``test``.
+        """
+        lower = np.char.lower(words.astype(str))
+        others = sorted(set(lower.tolist()) - {"train", "test"})
+        if others:
+            raise InputError(f"--split-column {column!r} has the values {', '.join(others[:5])}. Valid: train, test.")
+        return cls(words, lower == "test")
 
     def is_test(self, keys: RowKeys) -> NDArray[np.bool_]:
         """Return a mask of the test rows, from their groups."""

@@ -7,6 +7,7 @@ import pytest
 from partwise.comparison.dataset import Roles, make_dataset
 from partwise.comparison.holdout import hold_out_at_random, hold_out_by_column, hold_out_latest
 from partwise.errors import ConfigurationError, InputError
+from partwise.evaluation import widened
 
 
 def table_of(target, **columns):
@@ -382,22 +383,19 @@ def test_class_of_test_rows_alone_is_a_label():
     assert data.labels[data.y_test].tolist() == ["b", "a", "c"]
 
 
-def test_align_puts_columns_where_their_labels_are():
+def test_columns_are_put_where_their_labels_are():
     """Outputs of a model that never saw the middle class get a column for it, which never wins."""
-    data = unseen()
-    aligned = data.align(np.array([[0.9, 0.1], [0.3, 0.7]]), np.array(["a", "c"]))
-    assert aligned.tolist() == [[0.9, 0.0, 0.1], [0.3, 0.0, 0.7]]
+    wider = widened(np.array([[0.9, 0.1], [0.3, 0.7]]), np.array(["a", "c"]), unseen().labels)
+    assert wider.tolist() == [[0.9, 0.0, 0.1], [0.3, 0.0, 0.7]]
 
 
-def test_align_of_scores_below_zero_never_lets_the_unseen_class_win():
+def test_scores_below_zero_never_let_the_unseen_class_win():
     """Decision values may all be negative: the unseen class gets the smallest of the row, not 0."""
-    aligned = unseen().align(np.array([[-3.0, -1.0]]), np.array(["a", "c"]))
-    assert aligned.tolist() == [[-3.0, -3.0, -1.0]]
+    wider = widened(np.array([[-3.0, -1.0]]), np.array(["a", "c"]), unseen().labels)
+    assert wider.tolist() == [[-3.0, -3.0, -1.0]]
 
 
-def test_align_leaves_complete_outputs_alone():
-    """Outputs that have all classes, and those of a regression, come back as they are."""
+def test_complete_outputs_are_left_alone():
+    """Outputs that have all classes come back as they are."""
     outputs = np.array([[0.2, 0.3, 0.5]])
-    assert unseen().align(outputs, np.array(["a", "b", "c"])) is outputs
-    numbers = make_dataset(table_of(np.arange(40) / 3), Roles(target="target"), "auto")
-    assert numbers.align(outputs, np.array([])) is outputs
+    assert widened(outputs, np.array(["a", "b", "c"]), unseen().labels) is outputs

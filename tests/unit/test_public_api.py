@@ -35,6 +35,7 @@ PUBLIC = {
     "TableEncoder",
     "Vote",
     "Weighted",
+    "scan",
     "__version__",
 }
 

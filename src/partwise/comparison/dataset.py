@@ -1,5 +1,6 @@
 """The table of a comparison: features, target and the columns that say something about rows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from partwise.comparison.holdout import Holdout, hold_out_at_random, hold_out_by_column, hold_out_latest
 from partwise.errors import ConfigurationError, InputError
 
-__all__ = ["Dataset", "Roles", "make_dataset"]
+__all__ = ["Dataset", "Roles", "check_columns", "make_dataset"]
 
 _MOST_INTEGER_CLASSES = 20
 
@@ -52,14 +53,6 @@ class Dataset:
         """What is predicted: a class or a number."""
         return "regression" if self.labels is None else "classification"
 
-    def align(self, outputs: NDArray[np.float64], classes: NDArray[Any]) -> NDArray[np.float64]:
-        """Return outputs with a column for every label: those that no training row had get the row's smallest value."""
-        if self.labels is None or outputs.shape[1] == len(self.labels):
-            return outputs
-        wider = np.repeat(np.minimum(outputs.min(axis=1, keepdims=True), 0.0), len(self.labels), axis=1)
-        wider[:, np.isin(self.labels, classes)] = outputs
-        return wider
-
 
 def make_dataset(
     table: pd.DataFrame,
@@ -79,10 +72,10 @@ def make_dataset(
     InputError
         If targets are missing or do not fit the task, or the hold-out leaves no rows.
     """
-    _check_columns(table, roles, "the table")
+    check_columns(list(map(str, table.columns)), roles, "the table")
     joined = table
     if test_table is not None:
-        _check_columns(test_table, roles, "the test table")
+        check_columns(list(map(str, test_table.columns)), roles, "the test table")
         joined = pd.concat([table, _same_columns(test_table, table)], ignore_index=True)
     missing = int(joined[roles.target].isna().sum())
     if missing:
@@ -144,7 +137,14 @@ def _parts(
     )
 
 
-def _check_columns(table: pd.DataFrame, roles: Roles, where: str) -> None:
+def check_columns(names: Sequence[str], roles: Roles, where: str) -> None:
+    """Refuse roles of columns that do not exist.
+
+    Raises
+    ------
+    ConfigurationError
+        If there are some; all of them are listed.
+    """
     asked = {
         "--target": roles.target,
         "--time": roles.time,
@@ -153,7 +153,6 @@ def _check_columns(table: pd.DataFrame, roles: Roles, where: str) -> None:
         "--split-column": roles.split,
         **{f"--drop ({position})": name for position, name in enumerate(roles.drop, 1)},
     }
-    names = [str(name) for name in table.columns]
     mistakes = []
     for option, name in asked.items():
         if name is not None and name not in names:
@@ -164,7 +163,7 @@ def _check_columns(table: pd.DataFrame, roles: Roles, where: str) -> None:
         raise ConfigurationError(mistakes)
 
 
-def _listed(names: list[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     shown = 30
     return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 

@@ -89,13 +89,8 @@ def hold_out_by_column(column: "pd.Series[Any]") -> Holdout:
         raise InputError(
             f"--split-column {str(column.name)!r} has {missing:,} missing values. Each row is train or test."
         )
-    words = column.astype(str).str.lower()
-    others = sorted(set(words) - {"train", "test"})
-    if others:
-        raise InputError(
-            f"--split-column {str(column.name)!r} has the values {', '.join(others[:5])}. Valid: train, test."
-        )
-    test = (words == "test").to_numpy()
+    keys = row_keys(len(column), groups=column.astype(str))
+    test = GroupSplit.by_word(np.unique(keys.group), str(column.name)).is_test(keys)  # type: ignore[arg-type] # groups
     return _holdout(np.flatnonzero(~test), np.flatnonzero(test), f"the column {str(column.name)!r}")
 
 

@@ -11,6 +11,7 @@ from partwise.comparison.records import (
     EnsembleReport,
     LeaderboardEntry,
     ModelReport,
+    Training,
 )
 from partwise.comparison.single_process import SingleResult, iterations
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
@@ -19,7 +20,7 @@ from partwise.naming import label
 from partwise.provenance import versions
 from partwise.resources import ran_here
 
-__all__ = ["Costs", "Judged", "Summary", "make_comparison"]
+__all__ = ["Costs", "Judged", "Summary", "Trained", "make_comparison", "make_training"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,16 @@ class Judged:
     single: Outputs
     ensemble: Outputs
     seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What an ensemble was trained for, and on which rows it is judged."""
+
+    metric: Metric
+    task: str
+    n_test: int
+    holdout: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,28 +73,57 @@ def make_comparison(
 ) -> Comparison:
     """Return the comparison of a fitted ensemble with the single model's result."""
     difference = difference_between(judged.metric, judged.truth, judged.single, judged.ensemble, seed=judged.seed)
-    return Comparison(
-        metric=judged.metric.name,
-        greater_is_better=judged.metric.greater_is_better,
-        task=dataset.task,
-        learner=summary.learner,
-        partitions=model.recipe_.n_partitions,
-        partitioner=label(model.recipe_.partitioner),
-        combine=label(model.recipe_.combiner),
-        replication=model.recipe_.replication,
-        match_updates=model.recipe_.match_updates,
-        recipe=model.recipe_.name,
-        selection_reason=getattr(model, "selection_reason_", None),
-        n_train=len(dataset.train),
-        n_test=len(dataset.test),
-        single=_single_report(dataset, judged, single),
-        ensemble=_ensemble_report(dataset, judged, model, costs),
-        startup_seconds=costs.startup_seconds,
-        leaderboard=_leaderboard(model),
-        difference=None if difference is None else DifferenceReport(**asdict(difference)),
-        notes=[*summary.notes, *_notes(dataset, single, model)],
-        versions=versions(),
+    scores = scores_of(judged.truth, judged.ensemble, judged.metric)
+    about = Trained(
+        metric=judged.metric, task=dataset.task, n_test=len(dataset.test), holdout=dataset.holdout.description
     )
+    told = _told(about, summary, scores, model, costs)
+    return Comparison(
+        **told | {"notes": [*told["notes"], *_rounds_of(single, model)]},
+        single=_single_report(dataset, judged, single),
+        difference=None if difference is None else DifferenceReport(**asdict(difference)),
+    )
+
+
+def make_training(
+    about: Trained,
+    summary: Summary,
+    scores: dict[str, float | None],
+    model: PartitionedClassifier | PartitionedRegressor,
+    costs: Costs,
+) -> Training:
+    """Return the record of a fitted ensemble that stands alone; ``scores`` are empty where there are no test rows."""
+    return Training(**_told(about, summary, scores, model, costs))
+
+
+def _told(
+    about: Trained,
+    summary: Summary,
+    scores: dict[str, float | None],
+    model: PartitionedClassifier | PartitionedRegressor,
+    costs: Costs,
+) -> dict[str, Any]:
+    """Return what the record of an ensemble says, whether it stands alone or beside one model."""
+    return {
+        "metric": about.metric.name,
+        "greater_is_better": about.metric.greater_is_better,
+        "task": about.task,
+        "learner": summary.learner,
+        "partitions": model.recipe_.n_partitions,
+        "partitioner": label(model.recipe_.partitioner),
+        "combine": label(model.recipe_.combiner),
+        "replication": model.recipe_.replication,
+        "match_updates": model.recipe_.match_updates,
+        "recipe": model.recipe_.name,
+        "selection_reason": getattr(model, "selection_reason_", None),
+        "n_train": model.n_rows_,
+        "n_test": about.n_test,
+        "ensemble": _ensemble_report(scores, model, costs),
+        "startup_seconds": costs.startup_seconds,
+        "leaderboard": _leaderboard(model),
+        "notes": [*summary.notes, *_notes(about, model)],
+        "versions": versions(),
+    }
 
 
 def _leaderboard(model: PartitionedClassifier | PartitionedRegressor) -> list[LeaderboardEntry] | None:
@@ -109,7 +149,7 @@ def _single_report(dataset: Dataset, judged: Judged, single: SingleResult) -> Mo
 
 
 def _ensemble_report(
-    dataset: Dataset, judged: Judged, model: PartitionedClassifier | PartitionedRegressor, costs: Costs
+    scores: dict[str, float | None], model: PartitionedClassifier | PartitionedRegressor, costs: Costs
 ) -> EnsembleReport:
     steps, driver, members = model.timings_, model.fit_usage_, model.members_
     peaks = [driver.peak_memory_bytes, *(member.peak_memory_bytes for member in members)]
@@ -118,7 +158,7 @@ def _ensemble_report(
     if hasattr(model, "out_of_partition_score_"):
         evidence = {"evidence_seconds": steps["evidence"], "out_of_partition_score": model.out_of_partition_score_}
     return EnsembleReport(
-        scores=scores_of(judged.truth, judged.ensemble, judged.metric),
+        scores=scores,
         fit_seconds=sum(seconds for step, seconds in steps.items() if step != "evidence"),
         predict_seconds=costs.predict_seconds,
         cpu_seconds=driver.cpu_seconds
@@ -128,7 +168,7 @@ def _ensemble_report(
         peak_memory_bytes=max((peak for peak in peaks if peak is not None), default=None),
         encode_seconds=steps["encode"],
         where=place,
-        n_rows=len(dataset.train),
+        n_rows=model.n_rows_,
         partition_seconds=steps["partition"],
         members_seconds=steps["members"],
         member_fit_seconds=sum(member.fit_seconds for member in members),
@@ -145,9 +185,9 @@ def _ensemble_report(
     )
 
 
-def _notes(dataset: Dataset, single: SingleResult, model: PartitionedClassifier | PartitionedRegressor) -> list[str]:
+def _notes(about: Trained, model: PartitionedClassifier | PartitionedRegressor) -> list[str]:
     """Return what a reader must know to read the table rightly."""
-    notes = [f"Test rows: {dataset.holdout.description}."]
+    notes = [f"Test rows: {about.holdout}."]
     if hasattr(model, "selection_reason_"):
         notes.append(f"Chosen from the training rows: {model.selection_reason_}")
     notes += [failure.describe() for failure in model.failures_]
@@ -162,8 +202,12 @@ def _notes(dataset: Dataset, single: SingleResult, model: PartitionedClassifier 
         notes.append("The out-of-partition score is about training rows, each without the members that saw it.")
         if model.recipe_.partitioner.name == "ordered":
             notes.append("Partitions are ordered: the out-of-partition score looks into the future.")
-    rounds = [count for member in model.members_ if (count := iterations(member.estimator)) is not None]
-    if single.iterations is not None and rounds and {single.iterations} != set(rounds):
-        spread = f"{min(rounds)}" if min(rounds) == max(rounds) else f"{min(rounds)} to {max(rounds)}"
-        notes.append(f"The single model ran {single.iterations:,} iterations, the members {spread}.")
     return notes
+
+
+def _rounds_of(single: SingleResult, model: PartitionedClassifier | PartitionedRegressor) -> list[str]:
+    rounds = [count for member in model.members_ if (count := iterations(member.estimator)) is not None]
+    if single.iterations is None or not rounds or {single.iterations} == set(rounds):
+        return []
+    spread = f"{min(rounds)}" if min(rounds) == max(rounds) else f"{min(rounds)} to {max(rounds)}"
+    return [f"The single model ran {single.iterations:,} iterations, the members {spread}."]

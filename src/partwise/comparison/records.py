@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_fie
 from partwise.comparison import verdict
 from partwise.errors import InputError
 
-__all__ = ["Comparison", "DifferenceReport", "EnsembleReport", "ModelReport", "json_schema"]
+__all__ = ["Comparison", "DifferenceReport", "EnsembleReport", "ModelReport", "Training", "json_schema"]
 
 _DERIVED = ("speedup", "efficiency", "verdict")
 
@@ -96,8 +96,8 @@ class DifferenceReport(_Record):
     n_resamples: int = Field(ge=0)
 
 
-class Comparison(_Record):
-    """A single model and an ensemble on the same training and test rows."""
+class Training(_Record):
+    """An ensemble: how it was made, what it took, and how well it does on test rows where there are some."""
 
     metric: str
     greater_is_better: bool
@@ -113,17 +113,23 @@ class Comparison(_Record):
     selection_reason: str | None = None
     """Why the data chose this recipe, null where it was asked for."""
     n_train: int = Field(ge=1)
-    n_test: int = Field(ge=1)
-    single: ModelReport
+    n_test: int = Field(ge=0)
     ensemble: EnsembleReport
     startup_seconds: float = Field(ge=0)
     """Ray's start and the workers' imports; in no fit time."""
-    difference: DifferenceReport | None
-    """Null where the metric is not defined for one of the models."""
     leaderboard: list[LeaderboardEntry] | None = None
     """What was tried where the data chose the recipe, null where it was asked for."""
     notes: list[str] = Field(default_factory=list)
     versions: dict[str, str] = Field(default_factory=dict)
+
+
+class Comparison(Training):
+    """A single model and an ensemble on the same training and test rows."""
+
+    n_test: int = Field(ge=1)
+    single: ModelReport
+    difference: DifferenceReport | None
+    """Null where the metric is not defined for one of the models."""
 
     @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated properties
     @property

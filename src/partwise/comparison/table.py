@@ -1,20 +1,18 @@
 """A comparison for the terminal."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from partwise.comparison.records import Comparison, LeaderboardEntry
+from partwise.comparison.cells import leaderboard_table, memory_cell, score_cell, signed, workers_cell
+from partwise.comparison.records import Comparison
 from partwise.comparison.verdict import SCOPE, seconds
 
 __all__ = ["comparison_table"]
 
-_ABSENT = "not defined"
 _NOTHING = ""
-_KIB = 1024
-_THOUSAND = 1000
 
 Row = tuple[str, str, str, str]
 
@@ -31,24 +29,8 @@ def comparison_table(comparison: Comparison) -> Group:
         table.add_section()
     below = [Text(comparison.verdict, style="bold"), Text(SCOPE, style="dim"), *_places(comparison)]
     below += [Text(f"Note: {note}") for note in comparison.notes]
-    board = [] if comparison.leaderboard is None else [_leaderboard(comparison.leaderboard)]
+    board = [] if comparison.leaderboard is None else [leaderboard_table(comparison.leaderboard)]
     return Group(table, *board, *below)
-
-
-def _leaderboard(entries: Sequence[LeaderboardEntry]) -> Table:
-    """Return what was tried on training rows, best first."""
-    table = Table(title="Recipes tried on training rows", title_justify="left", title_style="bold", padding=(0, 1))
-    table.add_column("recipe")
-    for name in ("rows", "score", "to one model (95 %)", "CPU s"):
-        table.add_column(name, justify="right")
-    for entry in entries:
-        span = _NOTHING
-        if entry.difference is not None and entry.low is not None and entry.high is not None and entry.low < entry.high:
-            span = f"{_signed(entry.difference)} ({_signed(entry.low)} to {_signed(entry.high)})"
-        score = "failed" if entry.score is None else _score(entry.score)
-        style = "bold" if entry.chosen else None
-        table.add_row(entry.recipe, f"{entry.rows:,}", score, span, f"{entry.fit_seconds:.1f}", style=style)
-    return table
 
 
 def _title(comparison: Comparison) -> str:
@@ -62,12 +44,12 @@ def _scores(comparison: Comparison) -> Iterator[Row]:
     single, ensemble = comparison.single.scores, comparison.ensemble.scores
     for name in dict.fromkeys([comparison.metric, *single, *ensemble]):
         ours, theirs = ensemble.get(name), single.get(name)
-        change = _NOTHING if ours is None or theirs is None else _signed(ours - theirs)
+        change = _NOTHING if ours is None or theirs is None else signed(ours - theirs)
         label = f"{name} *" if name == comparison.metric else name
-        yield label, _score(theirs), _score(ours), change
+        yield label, score_cell(theirs), score_cell(ours), change
     difference = comparison.difference
     if difference is not None and difference.low is not None and difference.high is not None:
-        span = f"{_signed(difference.low)} to {_signed(difference.high)}"
+        span = f"{signed(difference.low)} to {signed(difference.high)}"
         yield f"* {difference.level * 100:g} % interval", _NOTHING, _NOTHING, span
     if difference is not None and difference.p_value is not None:
         yield "* p-value", _NOTHING, _NOTHING, f"{difference.p_value:.3g}"
@@ -93,10 +75,10 @@ def _resources(comparison: Comparison) -> Iterator[Row]:
     yield _timed("CPU time of the fit", single.cpu_seconds, ensemble.cpu_seconds)
     if ensemble.driver_cpu_seconds is not None:
         yield _timed("  of it the driver", None, ensemble.driver_cpu_seconds)
-    memory = (_memory(single.peak_memory_bytes), _memory(ensemble.peak_memory_bytes))
+    memory = (memory_cell(single.peak_memory_bytes), memory_cell(ensemble.peak_memory_bytes))
     yield "peak memory, largest process", *memory, _ratio(single.peak_memory_bytes, ensemble.peak_memory_bytes)
     if ensemble.driver_peak_memory_bytes is not None:
-        yield "peak memory, driver", _NOTHING, _memory(ensemble.driver_peak_memory_bytes), _NOTHING
+        yield "peak memory, driver", _NOTHING, memory_cell(ensemble.driver_peak_memory_bytes), _NOTHING
     failed = f" ({ensemble.n_failed} failed)" if ensemble.n_failed else ""
     yield "models", "1", f"{ensemble.n_members}{failed}", _NOTHING
     if comparison.efficiency is not None:
@@ -111,27 +93,7 @@ def _ratio(theirs: float | None, ours: float | None) -> str:
     return f"{ours / theirs:.2f} times" if theirs and ours else _NOTHING
 
 
-def _signed(value: float) -> str:
-    if round(value, 6) == 0:
-        return "0"
-    return f"{value:+,.0f}" if abs(value) >= _THOUSAND else f"{value:+.3g}"
-
-
-def _score(value: float | None) -> str:
-    if value is None:
-        return _ABSENT
-    return f"{value:,.0f}" if abs(value) >= _THOUSAND else f"{value:.4f}" if abs(value) < 1 else f"{value:.4g}"
-
-
-def _memory(size: int | None) -> str:
-    if size is None:
-        return "not measured"
-    return f"{size / _KIB**3:,.1f} GiB" if size >= _KIB**3 else f"{size / _KIB**2:,.0f} MiB"
-
-
 def _places(comparison: Comparison) -> Iterator[Text]:
     ensemble = comparison.ensemble
-    nodes = "1 node" if ensemble.n_nodes == 1 else f"{ensemble.n_nodes} nodes"
-    workers = "1 worker" if ensemble.n_workers == 1 else f"{ensemble.n_workers} workers"
     yield Text(f"One model: {comparison.single.where}.")
-    yield Text(f"Ensemble: {ensemble.where}; {workers} on {nodes}; {ensemble.exactness}.")
+    yield Text(f"Ensemble: {ensemble.where}; {workers_cell(ensemble)}; {ensemble.exactness}.")

@@ -19,6 +19,7 @@ from partwise.errors import InputError
 from partwise.executors import make_executor
 from partwise.fitting import FitJob
 from partwise.learners.updates import passes_of
+from partwise.model_store import StoredModel
 from partwise.pool import MemberPool
 from partwise.prediction import predict_outputs
 from partwise.protocols import Aggregate, Combiner, Encoder, Executor, Partitioner, Table
@@ -132,7 +133,7 @@ class PartitionedEstimator(BaseEstimator, ABC):
             assembled = assemble(recipe, job, table, executor, clock, show_progress=self.verbose > 0)
         self.recipe_, self.predictor_ = recipe, assembled.predictor
         self.members_, self.failures_ = list(assembled.context.members), list(assembled.failures)
-        self.partitions_ = assembled.context.partitions
+        self.partitions_, self.n_rows_ = assembled.context.partitions, assembled.context.cut.n_rows
         self.combine_cpu_seconds_ = assembled.context.worker_cpu_seconds
         with clock("evidence"):
             if self.out_of_partition and recipe.judged_out_of_partition and isinstance(self.predictor_, Aggregate):
@@ -225,10 +226,22 @@ class PartitionedEstimator(BaseEstimator, ABC):
         check_is_fitted(self, "predictor_")
         executor = make_executor(self.executor, self.cpus_per_member)
         if isinstance(X, Scan):
-            return predict_scan(self.predictor_, self.encoder_, X, self.feature_names_in_, executor)
+            return predict_scan(self.stored(), X, executor)
         features = read_features(self, X, self._template(), reset=False, encoded=self.encoder_ is not None)
         matrix = features if self.encoder_ is None else self.encoder_.transform(as_frame(features))
         return predict_outputs(self.predictor_, matrix, executor)
+
+    def stored(self) -> StoredModel:
+        """Return what is stored of the fitted ensemble: all that a prediction needs, and no executor."""
+        check_is_fitted(self, "predictor_")
+        names = getattr(self, "feature_names_in_", None)
+        return StoredModel(
+            task=self._task,
+            classes=getattr(self, "classes_", None),
+            encoder=self.encoder_,
+            predictor=self.predictor_,
+            feature_names=None if names is None else tuple(map(str, names)),
+        )
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the predicted class labels or values of the rows."""

@@ -81,7 +81,9 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
     classes_
         The class labels, (classes,).
     partitions_
-        The positions of each partition's rows, and its class counts.
+        The sizes of the partitions, their class counts, and the positions of their rows (not those of a scan).
+    n_rows_
+        The number of training rows.
     recipe_
         How the rows were cut and the members combined: what was asked for, or what the data chose.
     leaderboard_, selection_reason_, selection_cpu_seconds_

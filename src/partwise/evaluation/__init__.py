@@ -3,18 +3,22 @@
 from partwise.evaluation.growth import curve_as_members_are_added, running_mean
 from partwise.evaluation.metrics import Metric, metric_value, reported_metrics, resolve_metric, scores_of
 from partwise.evaluation.paired import difference_between, mcnemar_mid_p, score_intervals
-from partwise.evaluation.records import Difference, Growth, Interval, Outputs, Truth
+from partwise.evaluation.records import Difference, Growth, Interval, Outputs, Truth, widened
 from partwise.evaluation.resampling import resamples_for
 from partwise.evaluation.statistic import Statistic
+from partwise.evaluation.sums import ClassSums, Sums, ValueSums, summed
 
 __all__ = [
+    "ClassSums",
     "Difference",
     "Growth",
     "Interval",
     "Metric",
     "Outputs",
     "Statistic",
+    "Sums",
     "Truth",
+    "ValueSums",
     "curve_as_members_are_added",
     "difference_between",
     "mcnemar_mid_p",
@@ -25,4 +29,6 @@ __all__ = [
     "running_mean",
     "score_intervals",
     "scores_of",
+    "summed",
+    "widened",
 ]

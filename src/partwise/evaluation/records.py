@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from partwise.errors import InputError
 from partwise.records import OutputKind
 
-__all__ = ["Difference", "Growth", "Interval", "Outputs", "Truth"]
+__all__ = ["Difference", "Growth", "Interval", "Outputs", "Truth", "widened"]
 
 BINARY = 2
 
@@ -73,6 +73,23 @@ class Outputs:
         if kind == "decision" and columns.shape[1] == 1:
             return cls((columns[:, 0] > 0).astype(np.int64), columns, kind)
         return cls(columns.argmax(axis=1), columns, kind)
+
+
+def widened(outputs: NDArray[np.float64], known: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
+    """Return outputs with a column for every label: those that no training row had get the row's smallest value.
+
+    Parameters
+    ----------
+    known
+        The labels of the columns of ``outputs``.
+    labels
+        All labels, sorted.
+    """
+    if outputs.shape[1] == len(labels):
+        return outputs
+    wider = np.repeat(np.minimum(outputs.min(axis=1, keepdims=True), 0.0), len(labels), axis=1)
+    wider[:, np.isin(labels, known)] = outputs
+    return wider
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

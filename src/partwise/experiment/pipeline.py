@@ -15,16 +15,16 @@ from partwise.comparison.records import Comparison
 from partwise.comparison.single_process import SingleJob, SingleResult, fit_in_fresh_process
 from partwise.config import CompareConfig
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
-from partwise.evaluation import Outputs, Truth
+from partwise.evaluation import Outputs, Truth, widened
 from partwise.executors.ray_tasks import RayExecutor
-from partwise.experiment.preparing import Setup, make_setup, read_dataset
+from partwise.experiment.preparing import Setup, check_before_paying, make_setup, read_dataset
 from partwise.experiment.recording import Recorder
 from partwise.fitting import FitJob, prepare_worker
 from partwise.resources import Stopwatch
 from partwise.runs import RunDirectory, default_run_directory
 from partwise.trackers import make_tracker
 
-__all__ = ["ComparisonRun", "compare"]
+__all__ = ["ComparisonRun", "compare", "make_ensemble"]
 
 Say = Callable[[str], None]
 Model = PartitionedClassifier | PartitionedRegressor
@@ -62,7 +62,9 @@ def compare(config: CompareConfig, say: Say = lambda _: None, *, show_progress: 
     say(f"Reading {config.data}")
     config, dataset, facts = read_dataset(config)
     # 2. The setup, checked against the task; all mistakes at once.
-    setup = make_setup(config, dataset)
+    n_classes = None if dataset.labels is None else len(dataset.labels)
+    setup = make_setup(config, dataset.task, n_classes, len(dataset.train))
+    check_before_paying(config, dataset, setup)
     # 3. Where the run is recorded; both places are tried before anything is fitted.
     directory = RunDirectory.create(config.output or default_run_directory(datetime.now(UTC)))
     tracker = make_tracker(config.tracking_uri, config.experiment)
@@ -70,7 +72,7 @@ def compare(config: CompareConfig, say: Say = lambda _: None, *, show_progress: 
     recorder = Recorder(directory, tracker)
     status = "failed"
     try:
-        recorder.start(config, dataset, setup, facts)
+        recorder.start(config, setup, dataset.holdout.description, facts)
         summary = setup.summary(config, facts["notes"])
         comparison = _measure(config, dataset, setup, summary, recorder, say, show_progress=show_progress)
         status = "finished"
@@ -119,7 +121,7 @@ def _measure(
         executor.warm(prepare_worker, setup.learner.estimator)
     # 6. One member per partition, and their combination.
     say(f"Fitting {config.partitions} members on {executor.slots} workers")
-    model = _ensemble(config, dataset, setup, executor, show_progress=show_progress)
+    model = make_ensemble(config, setup, executor, show_progress=show_progress)
     targets = dataset.y_train if dataset.labels is None else dataset.labels[dataset.y_train]
     model.fit(dataset.train, targets, dataset.weights, groups=dataset.groups, time=dataset.times)
     recorder.members(model)
@@ -164,7 +166,7 @@ def _judge(
 ) -> Judged:
     n_classes = None
     if dataset.labels is not None:
-        n_classes, outputs = len(dataset.labels), dataset.align(outputs, model.classes_)
+        n_classes, outputs = len(dataset.labels), widened(outputs, model.classes_, dataset.labels)
     return Judged(
         metric=setup.metric,
         truth=Truth(dataset.y_test, n_classes, dataset.test_groups),
@@ -174,10 +176,9 @@ def _judge(
     )
 
 
-def _ensemble(
-    config: CompareConfig, dataset: Dataset, setup: Setup, executor: RayExecutor, *, show_progress: bool
-) -> Model:
-    kind = PartitionedRegressor if dataset.labels is None else PartitionedClassifier
+def make_ensemble(config: CompareConfig, setup: Setup, executor: RayExecutor, *, show_progress: bool) -> Model:
+    """Return the estimator that is to be fitted."""
+    kind = PartitionedRegressor if setup.task == "regression" else PartitionedClassifier
     return kind(
         setup.learner.estimator,
         n_partitions=config.partitions,
@@ -190,5 +191,6 @@ def _ensemble(
         replication=setup.replication,
         match_updates=setup.match_updates,
         random_state=config.seed,
+        storage=config.storage,
         verbose=int(show_progress),
     )

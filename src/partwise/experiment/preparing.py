@@ -3,9 +3,9 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeVar
 
-from partwise.comparison.dataset import Dataset, Roles, make_dataset
+from partwise.comparison.dataset import Dataset, Roles, check_columns, make_dataset
 from partwise.comparison.judging import Summary
 from partwise.config import CompareConfig
 from partwise.cutting import cut, row_keys
@@ -16,15 +16,18 @@ from partwise.learners import make_learner, parse_parameters
 from partwise.learners.updates import passes_of
 from partwise.naming import label
 from partwise.partitioners import make_partitioner
-from partwise.protocols import Encoder
+from partwise.protocols import Encoder, Source
 from partwise.provenance import data_digest
 from partwise.recipes import Recipe, make_recipe
 from partwise.records import Learner
 from partwise.selection import Auto, asked_for
-from partwise.sources import FlightsSource, open_source, read_table
+from partwise.sources import FlightsSource, Scan, open_source, read_table
 from partwise.validation import check_estimator, read_weights
 
-__all__ = ["Setup", "make_setup", "read_dataset"]
+__all__ = ["Setup", "TaskName", "check_before_paying", "make_setup", "read_dataset", "scan_of", "with_defaults"]
+
+Settings = TypeVar("Settings", bound=CompareConfig)
+TaskName = Literal["classification", "regression"]
 
 _UPDATES_MATCHED = ("mlp", "sgd")
 """Learners by name whose members make as many updates as one model, unless the user says otherwise."""
@@ -34,12 +37,15 @@ _UPDATES_MATCHED = ("mlp", "sgd")
 class Setup:
     """What is fitted: the learner, its encoder, and the settings of cut and combination; and how it is judged.
 
-    ``partitioner`` and ``combine`` are names; where the data shall choose, they are as the user wrote them.
+    ``partitioner`` and ``combine`` are names; where the data shall choose, they are as the user wrote them, and there
+    is no ``recipe`` yet.
     ``evidence`` says whether training rows are predicted by members that never saw them, which judges samples alone.
     """
 
+    task: TaskName
     learner: Learner
     encoder: Encoder | None
+    recipe: Recipe | None
     partitioner: str | None
     combine: str | None
     replication: int
@@ -78,24 +84,11 @@ def read_dataset(config: CompareConfig) -> tuple[CompareConfig, Dataset, dict[st
         If the table cannot be read, or lacks what the configuration names.
     """
     source = open_source(config.data)
-    if isinstance(source, FlightsSource):
-        chosen_test = config.test or config.split_column or config.time
-        defaults = {"target": config.target or source.target, "time": config.time if chosen_test else source.time}
-        config = config.model_copy(update=defaults)
-    if config.target is None:
-        raise InputError("--target COLUMN is required: the column to predict.")
+    config = with_defaults(config, source)
     table = read_table(source)
-    roles = Roles(
-        target=config.target,
-        time=config.time,
-        group=config.group,
-        weight=config.weight,
-        split=config.split_column,
-        drop=config.drop,
-    )
     test_table = None if config.test is None else read_table(open_source(str(config.test)))
     dataset = make_dataset(
-        table, roles, config.task, test_table=test_table, test_size=config.test_size, seed=config.seed
+        table, _roles(config), config.task, test_table=test_table, test_size=config.test_size, seed=config.seed
     )
     facts = {
         "name": source.name,
@@ -112,7 +105,51 @@ def read_dataset(config: CompareConfig) -> tuple[CompareConfig, Dataset, dict[st
     return config, dataset, facts
 
 
-def make_setup(config: CompareConfig, dataset: Dataset) -> Setup:
+def with_defaults(config: Settings, source: Source) -> Settings:
+    """Return the configuration with what the source itself says of its columns.
+
+    Raises
+    ------
+    InputError
+        If it names no target.
+    """
+    if isinstance(source, FlightsSource):
+        chosen_test = config.test or config.split_column or config.time
+        defaults = {"target": config.target or source.target, "time": config.time if chosen_test else source.time}
+        config = config.model_copy(update=defaults)
+    if config.target is None:
+        raise InputError("--target COLUMN is required: the column to predict.")
+    return config
+
+
+def scan_of(source: Source, config: CompareConfig) -> Scan:
+    """Return the scan of a source in which columns play the parts that the configuration gives them.
+
+    Raises
+    ------
+    ConfigurationError
+        If columns do not exist; all of them are listed.
+    """
+    roles = _roles(config)
+    names = source.schema().names
+    check_columns(names, roles, "the table")
+    dropped = [*roles.drop, *([roles.split] if roles.split is not None else [])]
+    return Scan.of(source, roles.target, weight=roles.weight, group=roles.group, time=roles.time, drop=dropped)
+
+
+def _roles(config: CompareConfig) -> Roles:
+    assert config.target is not None  # noqa: S101 - `with_defaults` has seen to it
+    return Roles(
+        target=config.target,
+        time=config.time,
+        group=config.group,
+        weight=config.weight,
+        split=config.split_column,
+        drop=config.drop,
+    )
+
+
+def make_setup(config: CompareConfig, task: TaskName, n_classes: int | None, n_train: int) -> Setup:
     """Return what is fitted and how it is judged.
 
     Raises
@@ -129,22 +166,29 @@ def make_setup(config: CompareConfig, dataset: Dataset) -> Setup:
             mistakes.append(str(error))
             return None
 
-    n_classes = None if dataset.labels is None else len(dataset.labels)
     metric = attempt(lambda: resolve_metric(config.metric, n_classes))
-    learner = attempt(lambda: make_learner(config.learner, dataset.task, parse_parameters(config.param)))
-    attempt(lambda: _check_partitions(config, dataset))
+    learner = attempt(lambda: make_learner(config.learner, task, parse_parameters(config.param)))
+    attempt(lambda: _check_partitions(config, task, n_train))
     if mistakes:
         raise ConfigurationError(mistakes)
-    recipe = _recipe(config, dataset, learner)
-    _check_before_paying(config, dataset, learner, recipe)
-    match = _matches_updates(config, learner, recipe)
+    recipe = _recipe(config, task, learner)
+    check_estimator(learner.estimator, task)
+    if recipe is not None:
+        recipe.check(out_of_partition=False)
+    cores = os.cpu_count() or 1
+    if config.address is None and config.cpus_per_member > cores:
+        raise InputError(
+            f"--cpus-per-member {config.cpus_per_member} is more than this machine has. Valid: 1 to {cores}."
+        )
     return Setup(
+        task=task,
         learner=learner,
         encoder=TableEncoder(learner.needs) if config.encode else None,
+        recipe=recipe,
         partitioner=_wanted_partitioner(config) if recipe is None else label(recipe.partitioner),
         combine=config.combine if recipe is None else label(recipe.combiner),
         replication=config.replication,
-        match_updates=match,
+        match_updates=_matches_updates(config, learner, recipe),
         evidence=config.evidence and (recipe is None or recipe.judged_out_of_partition),
         metric=metric,
     )
@@ -164,7 +208,7 @@ def _matches_updates(config: CompareConfig, learner: Learner, recipe: Recipe | N
     return True
 
 
-def _recipe(config: CompareConfig, dataset: Dataset, learner: Learner) -> Recipe | None:
+def _recipe(config: CompareConfig, task: str, learner: Learner) -> Recipe | None:
     """Return what is asked for, None where the data shall choose."""
     partitioner = _wanted_partitioner(config)
     if asked_for(partitioner, config.combine) is not None:
@@ -172,42 +216,40 @@ def _recipe(config: CompareConfig, dataset: Dataset, learner: Learner) -> Recipe
     return make_recipe(
         None if partitioner == Auto.name else partitioner,
         config.combine,
-        dataset.task,
+        task,
         learner.estimator,
         n_partitions=config.partitions,
         replication=config.replication,
     )
 
 
-def _check_before_paying(config: CompareConfig, dataset: Dataset, learner: Learner, recipe: Recipe | None) -> None:
-    """Do what is cheap of a fit, so that its complaints come before the single model is fitted."""
-    check_estimator(learner.estimator, dataset.task)
-    read_weights(dataset.weights, dataset.train, learner.estimator)
-    if recipe is not None:
-        recipe.check(out_of_partition=False)
-    if recipe is not None and "features" not in recipe.partitioner.needs:
+def check_before_paying(config: CompareConfig, dataset: Dataset, setup: Setup) -> None:
+    """Do what is cheap of a fit, so that its complaints come before the single model is fitted.
+
+    Raises
+    ------
+    InputError
+        If the weights are wrong, or the rows cannot be cut as asked for.
+    """
+    read_weights(dataset.weights, dataset.train, setup.learner.estimator)
+    if setup.recipe is not None and "features" not in setup.recipe.partitioner.needs:
         stratum = None if dataset.labels is None else dataset.y_train
         keys = row_keys(len(dataset.train), stratum=stratum, groups=dataset.groups, time=dataset.times)
-        cut(recipe.partitioner, keys, config.partitions, config.seed, config.replication)
-    cores = os.cpu_count() or 1
-    if config.address is None and config.cpus_per_member > cores:
-        raise InputError(
-            f"--cpus-per-member {config.cpus_per_member} is more than this machine has. Valid: 1 to {cores}."
-        )
+        cut(setup.recipe.partitioner, keys, config.partitions, config.seed, config.replication)
 
 
 def _wanted_partitioner(config: CompareConfig) -> str | None:
     return "grouped" if config.partitioner is None and config.group is not None else config.partitioner
 
 
-def _check_partitions(config: CompareConfig, dataset: Dataset) -> None:
+def _check_partitions(config: CompareConfig, task: str, n_train: int) -> None:
     wanted = _wanted_partitioner(config)
-    if wanted not in {None, Auto.name} and "stratum" in make_partitioner(wanted).needs and dataset.labels is None:
+    if wanted not in {None, Auto.name} and "stratum" in make_partitioner(wanted).needs and task == "regression":
         raise InputError(
             f"--partitioner {wanted!r} needs classes, and the target is a number. Valid: shuffled, ordered, clustered."
         )
-    if config.partitions > len(dataset.train):
+    if config.partitions > n_train:
         raise InputError(
-            f"--partitions {config.partitions} for {len(dataset.train):,} training rows. "
-            f"Valid: 1 to {len(dataset.train):,}; a member should see some thousand rows."
+            f"--partitions {config.partitions} for {n_train:,} training rows. "
+            f"Valid: 1 to {n_train:,}; a member should see some thousand rows."
         )

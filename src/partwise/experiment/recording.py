@@ -10,13 +10,21 @@ from numpy.typing import NDArray
 
 from partwise.comparison.dataset import Dataset
 from partwise.comparison.judging import Judged
-from partwise.comparison.records import Comparison
+from partwise.comparison.records import Comparison, Training
 from partwise.config import CompareConfig
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.errors import MemberFitError, PartwiseError
-from partwise.evaluation import Growth, Outputs, Truth, curve_as_members_are_added, reported_metrics, score_intervals
+from partwise.evaluation import (
+    Growth,
+    Outputs,
+    Truth,
+    curve_as_members_are_added,
+    reported_metrics,
+    score_intervals,
+    widened,
+)
 from partwise.experiment.preparing import Setup
-from partwise.model_store import StoredModel, save_model
+from partwise.model_store import save_model
 from partwise.pool import AggregatedPredictor
 from partwise.prediction import member_outputs
 from partwise.protocols import Aggregate, Executor, Predictor, Tracker
@@ -45,16 +53,16 @@ class Recorder:
     tracking_fault: str | None = None
     """Why the tracker was given up: tracking never costs a result, and what it lacks is in the journal."""
 
-    def start(self, config: CompareConfig, dataset: Dataset, setup: Setup, facts: dict[str, Any]) -> None:
+    def start(self, config: CompareConfig, setup: Setup, holdout: str, facts: dict[str, Any]) -> None:
         """Record the settings, the data and the software."""
         settings = {
             **config.model_dump(mode="json", exclude={"output", "tracking_uri", "experiment"}),
-            "task": dataset.task,
+            "task": setup.task,
             "metric": setup.metric.name,
             "partitioner": setup.partitioner or "auto",
             "combine": setup.combine or "auto",
             "match_updates": setup.match_updates,
-            "holdout": dataset.holdout.description,
+            "holdout": holdout,
         }
         for name, value in setup.learner.estimator.get_params().items():
             settings[f"learner.{name}"] = str(value)
@@ -135,8 +143,24 @@ class Recorder:
             model.leaderboard_.to_csv(path / "leaderboard.csv", index=False)
             files.append("leaderboard.csv")
         self._write("artifacts", paths=[*files, *(str(plot.relative_to(path)) for plot in plots)])
-        save_model(path / "model", stored(model, tuple(map(str, dataset.train.columns))))
-        example = dataset.test.head(_EXAMPLE_ROWS)
+        self.model(model, dataset.test.head(_EXAMPLE_ROWS))
+
+    def training(self, training: Training, model: Model, example: pd.DataFrame) -> None:
+        """Record what was trained, and the model; ``example`` are some rows as it takes them."""
+        path = self.directory.path
+        (path / "training.json").write_text(training.model_dump_json(indent=2) + "\n")
+        self._write("training", training=training.model_dump(mode="json"))
+        files = ["run.json", "partitions.json", "members.json", "failures.json", "training.json"]
+        if training.leaderboard is not None:
+            model.leaderboard_.to_csv(path / "leaderboard.csv", index=False)
+            files.append("leaderboard.csv")
+        self._write("artifacts", paths=files)
+        self.model(model, example.head(_EXAMPLE_ROWS))
+
+    def model(self, model: Model, example: pd.DataFrame) -> None:
+        """Record the model, with rows as it takes them and what it says about them."""
+        path = self.directory.path
+        save_model(path / "model", model.stored())
         example.to_parquet(path / "input_example.parquet")
         pd.DataFrame({"prediction": model.predict(example)}).to_parquet(path / "output_example.parquet")
         requirements = [
@@ -180,17 +204,6 @@ class Recorder:
             self.directory.append({"event": "tracking_failed", "message": str(error)})
 
 
-def stored(model: Model, columns: tuple[str, ...]) -> StoredModel:
-    """Return what is stored of a fitted ensemble: all that a prediction needs."""
-    return StoredModel(
-        task="classification" if hasattr(model, "classes_") else "regression",
-        classes=getattr(model, "classes_", None),
-        encoder=model.encoder_,
-        predictor=model.predictor_,
-        feature_names=columns,
-    )
-
-
 def _named(model: Model, counts: Any) -> dict[str, int] | None:
     if counts is None:
         return None
@@ -232,7 +245,7 @@ def _growth(model: Model, predictor: Predictor, dataset: Dataset, judged: Judged
     truth = Truth(judged.truth.y[chosen], judged.truth.n_classes)
 
     def aligned(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-        return outputs if dataset.labels is None else dataset.align(outputs, model.classes_)
+        return outputs if dataset.labels is None else widened(outputs, model.classes_, dataset.labels)
 
     def combined(_so_far: Any, _member: Any, n_so_far: int) -> Any:
         speaking = np.full((n_members, *each.shape[1:]), np.nan)

@@ -55,7 +55,10 @@ class StoredModel:
 
     def predict(self, table: Any) -> NDArray[Any]:
         """Return class labels, or values, for a table or a matrix, shape (rows,), or (rows, targets)."""
-        outputs = self.outputs(table)
+        return self.decide(self.outputs(table))
+
+    def decide(self, outputs: NDArray[np.float64]) -> NDArray[Any]:
+        """Return the labels or values that outputs stand for, shape (rows,), or (rows, targets)."""
         if self.classes is not None:
             return self.classes[outputs.argmax(axis=1)]
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs

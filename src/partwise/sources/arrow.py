@@ -1,5 +1,6 @@
 """Tables that are in memory already: Arrow, pandas, polars."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +22,12 @@ def as_arrow(table: Any) -> pa.Table:
     Raises
     ------
     InputError
-        If it is neither, or a column cannot be held by Arrow.
+        If it is neither, two columns have one name, or a column cannot be held by Arrow.
     """
+    names = table.column_names if isinstance(table, pa.Table) else getattr(table, "columns", ())
+    twice = sorted(name for name, count in Counter(map(str, names)).items() if count > 1)
+    if twice:
+        raise InputError(f"The table has duplicate columns: {', '.join(twice)}. Rename them.")
     if isinstance(table, pa.Table):
         return table
     try:

@@ -12,13 +12,13 @@ from pyarrow import csv, ipc, parquet
 
 from partwise.errors import InputError, unknown_choice
 from partwise.sources.locating import FORMATS, FileFacts, Located, locate
-from partwise.sources.pieces import CSV, FilePiece, unreadable
+from partwise.sources.pieces import ARROW_FORMATS, FilePiece, unreadable
 from partwise.sources.schemas import unified
 
 __all__ = ["FORMATS", "FileSource"]
 
-_PIECE_BYTES = 64 * 2**20
-"""Row groups of a Parquet file are read together up to so many bytes, as the file counts them uncompressed."""
+_PIECE_BYTES, _PIECE_ROWS = 32 * 2**20, 500_000
+"""Row groups of a Parquet file are read together up to so many bytes in memory, and so many rows."""
 _PACKED = 5
 """How much larger the content of a compressed text file is, about."""
 
@@ -96,25 +96,32 @@ class FileSource:
     def _opened(self) -> tuple[pa.Schema, list[FilePiece]]:
         files = self.located.files
         looks = [self._look(file) for file in files]
-        keys = self._keys()
-        hive = pa.schema([each for each in keys[1] if each.name not in looks[0].schema.names])
+        said, typed = self._keys()
+        # What files have themselves counts, not what their folders say again.
+        hive = pa.schema([each for each in typed if each.name not in looks[0].schema.names])
         schema = unified({file.path: look.schema for file, look in zip(files, looks, strict=True)})
         whole = pa.schema([*schema, *hive], metadata=schema.metadata)
         return whole, [
-            FilePiece(
-                filesystem=self.located.filesystem,
-                file=file,
-                format=self.located.format,
-                schema=whole,
-                n_bytes=part.n_bytes,
-                keys=tuple((name, keys[0][file.path].get(name)) for name in hive.names),
-                row_groups=part.row_groups,
-                n_rows=part.n_rows,
-                nulls=part.nulls,
-            )
+            self._piece(file, part, whole, {name: said[file.path].get(name) for name in hive.names})
             for file, look in zip(files, looks, strict=True)
             for part in look.parts
         ]
+
+    def _piece(self, file: FileFacts, part: "_FilePart", schema: pa.Schema, keys: dict[str, Any]) -> FilePiece:
+        nulls = part.nulls
+        if nulls is not None:
+            nulls = nulls | {name: (part.n_rows or 0) for name, value in keys.items() if value is None}
+        return FilePiece(
+            filesystem=self.located.filesystem,
+            file=file,
+            format=self.located.format,
+            schema=schema,
+            n_bytes=part.n_bytes,
+            keys=tuple(keys.items()),
+            row_groups=part.row_groups,
+            n_rows=part.n_rows,
+            nulls=nulls,
+        )
 
     def _look(self, file: FileFacts) -> "_Look":
         """Return what a file tells without its rows being read."""
@@ -126,8 +133,7 @@ class FileSource:
             if self.located.format == "parquet":
                 with self.located.filesystem.open_input_file(file.path) as opened:
                     return _look_of_parquet(parquet.ParquetFile(opened))
-            form = CSV if self.located.format == "csv" else ds.IpcFileFormat()
-            fragment = form.make_fragment(file.path, self.located.filesystem)
+            fragment = ARROW_FORMATS[self.located.format].make_fragment(file.path, self.located.filesystem)
             packed = _PACKED if file.path.lower().endswith(".gz") else 1
             return _Look(fragment.physical_schema, (_FilePart(n_bytes=packed * file.size),))
         except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
@@ -139,13 +145,13 @@ class FileSource:
         paths = [file.path for file in self.located.files]
         if base is None or not any("=" in path[len(base) :].rpartition("/")[0] for path in paths):
             return {path: {} for path in paths}, pa.schema([])
-        form = {"csv": "csv", "feather": "feather", "parquet": "parquet"}[self.located.format]
-        found = ds.dataset(
-            paths, filesystem=self.located.filesystem, format=form, partitioning="hive", partition_base_dir=base
-        )
-        said = {each.path: ds.get_partition_keys(each.partition_expression) for each in found.get_fragments()}
-        names = {name for keys in said.values() for name in keys}
-        return said, pa.schema([each for each in found.schema if each.name in names])
+        options = ds.FileSystemFactoryOptions(partition_base_dir=base)
+        options.partitioning_factory = ds.HivePartitioning.discover()
+        form = ARROW_FORMATS[self.located.format]
+        factory = ds.FileSystemDatasetFactory(self.located.filesystem, paths, form, options)
+        typed = factory.inspect_schemas()[-1]  # the last is that of the folders
+        found = factory.finish(typed).get_fragments()
+        return {each.path: ds.get_partition_keys(each.partition_expression) for each in found}, typed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,26 +185,37 @@ def _column_names(located: Located, file: FileFacts) -> list[str]:
 
 def _look_of_parquet(whole: parquet.ParquetFile) -> _Look:
     """Return the row groups, those that follow each other put together while they are small."""
-    metadata = whole.metadata
+    metadata, width = whole.metadata, _fixed_width(whole.schema_arrow)
     parts: list[_FilePart] = []
-    groups: list[int] = []
-    size = 0
+    held: list[int] = []
+    size = rows = 0
     for index in range(metadata.num_row_groups):
-        n_bytes = metadata.row_group(index).total_byte_size
-        if groups and size + n_bytes > _PIECE_BYTES:
-            parts.append(_part(metadata, groups))
-            groups, size = [], 0
-        groups.append(index)
-        size += n_bytes
-    if groups:
-        parts.append(_part(metadata, groups))
+        group = metadata.row_group(index)
+        n_bytes = _size_of(group, width)
+        if held and (size + n_bytes > _PIECE_BYTES or rows + group.num_rows > _PIECE_ROWS):
+            parts.append(_part(metadata, held, width))
+            held, size, rows = [], 0, 0
+        held.append(index)
+        size, rows = size + n_bytes, rows + group.num_rows
+    if held:
+        parts.append(_part(metadata, held, width))
     return _Look(whole.schema_arrow, tuple(parts))
 
 
-def _part(metadata: parquet.FileMetaData, indices: Sequence[int]) -> _FilePart:
+def _fixed_width(schema: pa.Schema) -> int:
+    """Return how many bytes a row takes in the columns whose values are of one size."""
+    return sum(each.type.bit_width for each in schema if pa.types.is_primitive(each.type)) // 8
+
+
+def _size_of(group: parquet.RowGroupMetaData, width: int) -> int:
+    """Return about how much memory a row group takes; the file's own count is of encoded values."""
+    return max(group.total_byte_size, width * group.num_rows)
+
+
+def _part(metadata: parquet.FileMetaData, indices: Sequence[int], width: int) -> _FilePart:
     groups = [metadata.row_group(index) for index in indices]
     return _FilePart(
-        n_bytes=sum(group.total_byte_size for group in groups),
+        n_bytes=sum(_size_of(group, width) for group in groups),
         row_groups=tuple(indices),
         n_rows=sum(group.num_rows for group in groups),
         nulls=_nulls(groups),

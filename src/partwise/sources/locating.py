@@ -37,6 +37,13 @@ class FileFacts:
         """Return the facts that the file system tells."""
         return cls(info.path, info.size or 0, info.mtime_ns or 0)
 
+    def unchanged_since(self, before: "FileFacts") -> bool:
+        """Whether the file was not written again since the facts from before."""
+        # MinIO lists objects with milliseconds, and cuts them off where it is asked about one.
+        whole_second = before.mtime_ns - before.mtime_ns % 10**9
+        same_time = self.mtime_ns in {before.mtime_ns, whole_second}
+        return (self.path, self.size) == (before.path, before.size) and same_time
+
 
 @dataclass(frozen=True, slots=True)
 class Located:
@@ -77,52 +84,58 @@ def locate(given: str) -> Located:
         If there are none, they are of several formats or an unknown one, or the URI cannot be opened.
     """
     filesystem, path, prefix = open_filesystem(given)
-    info = _info(filesystem, path, given)
-    base: str | None = None
+    try:
+        found, base = _found(given, filesystem, path, prefix)
+    except OSError as error:
+        raise InputError(f"{given!r} cannot be reached: {error}. Check the address and the credentials.") from error
+    files = tuple(FileFacts.of(each) for each in sorted(found, key=lambda each: each.path))
+    # Some programs write an empty partition as a CSV file without even a header: it has no rows to lose.
+    full = tuple(file for file in files if file.size or not file.path.lower().endswith(".csv"))
+    return Located(given, filesystem, full or files, _one_format(given, files), base, prefix)
+
+
+def _found(given: str, filesystem: fs.FileSystem, path: str, prefix: str) -> tuple[list[fs.FileInfo], str | None]:
+    """Return the files, and the folder below which they were looked for; None for one file."""
+    info = filesystem.get_file_info(path)
     if info.type == fs.FileType.File:
-        found = [info]
-    elif info.type == fs.FileType.Directory:
+        return [info], None
+    if info.type == fs.FileType.Directory:
         base = path.rstrip("/")
         found = _below(filesystem, base)
         if not found:
             raise InputError(f"The folder {given!r} holds no table. Valid endings: {', '.join(FORMATS)}.")
-    elif wild := WILD.search(path):
+        return found, base
+    if wild := WILD.search(path):
         base = path[: wild.start()].rpartition("/")[0]
-        found = _matching(filesystem, path)
+        found = _matching(filesystem, path, base)
         if not found:
             raise InputError(f"No table matches {given!r}. Check the pattern; ** goes through folders of any depth.")
-    else:
-        raise InputError(f"There is no file {given!r}.{_nearby(path) if prefix == 'file://' else ''}")
-    files = tuple(FileFacts.of(each) for each in sorted(found, key=lambda each: each.path))
-    return Located(given, filesystem, files, _one_format(given, files), base, prefix)
+        return found, base
+    raise InputError(f"There is no file {given!r}.{_nearby(path) if prefix == 'file://' else ' Check the path.'}")
 
 
-def _info(filesystem: fs.FileSystem, path: str, given: str) -> fs.FileInfo:
+def _matching(filesystem: fs.FileSystem, pattern: str, base: str) -> list[fs.FileInfo]:
+    """Return the files that match a glob, by the rules of fsspec; hidden ones where the glob asks for such."""
     try:
-        return filesystem.get_file_info(path)
-    except OSError as error:
-        raise InputError(f"{given!r} cannot be reached: {error}. Check the address and the credentials.") from error
-
-
-def _matching(filesystem: fs.FileSystem, pattern: str) -> list[fs.FileInfo]:
-    """Return the files that match a glob, by the rules of fsspec."""
-    paths = ArrowFSWrapper(filesystem).glob(pattern)
-    found = filesystem.get_file_info(paths) if paths else []
-    return [info for info in found if info.type == fs.FileType.File and _is_table(info)]
+        paths = ArrowFSWrapper(filesystem).glob(pattern, on_error="raise")
+    except FileNotFoundError:
+        paths = []
+    found = _tables(filesystem.get_file_info(paths) if paths else [])
+    return found if _is_hidden(base, pattern) else [info for info in found if not _is_hidden(base, info.path)]
 
 
 def _below(filesystem: fs.FileSystem, folder: str) -> list[fs.FileInfo]:
-    infos = filesystem.get_file_info(fs.FileSelector(folder, recursive=True))
-    return [info for info in infos if info.type == fs.FileType.File and _is_table(info) and _is_shown(folder, info)]
+    found = _tables(filesystem.get_file_info(fs.FileSelector(folder, recursive=True)))
+    return [info for info in found if not _is_hidden(folder, info.path)]
 
 
-def _is_table(info: fs.FileInfo) -> bool:
-    return any(info.base_name.lower().endswith(ending) for ending in FORMATS)
+def _tables(infos: Sequence[fs.FileInfo]) -> list[fs.FileInfo]:
+    return [info for info in infos if info.type == fs.FileType.File and info.base_name.lower().endswith(tuple(FORMATS))]
 
 
-def _is_shown(folder: str, info: fs.FileInfo) -> bool:
-    """Whether no part of the path is hidden by its name, as what other programs leave among tables is."""
-    return not any(part.startswith((".", "_")) for part in info.path[len(folder) :].strip("/").split("/"))
+def _is_hidden(folder: str, path: str) -> bool:
+    """Whether a part of the path is hidden by its name, as what other programs leave among tables is."""
+    return any(part.startswith((".", "_")) for part in path[len(folder) :].strip("/").split("/"))
 
 
 def format_of(path: str) -> str:

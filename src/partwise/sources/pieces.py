@@ -11,15 +11,19 @@ from pyarrow import csv, fs, parquet
 from partwise.errors import InputError
 from partwise.sources.locating import FileFacts
 
-__all__ = ["BLOCK_ROWS", "CSV", "FilePiece", "unreadable"]
+__all__ = ["ARROW_FORMATS", "BLOCK_ROWS", "FilePiece", "unreadable"]
 
 BLOCK_ROWS = 65_536
 
-CSV = ds.CsvFileFormat(
-    # An empty field is a missing value in a column of text too, not a text of its own.
-    convert_options=csv.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=False)
-)
-_FORMATS = {"csv": CSV, "feather": ds.IpcFileFormat()}
+ARROW_FORMATS = {
+    "csv": ds.CsvFileFormat(
+        # An empty field is a missing value in a column of text too, not a text of its own.
+        convert_options=csv.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=False)
+    ),
+    "feather": ds.IpcFileFormat(),
+    "parquet": ds.ParquetFileFormat(),
+}
+"""How Arrow calls the formats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +97,7 @@ class FilePiece:
                     for group in groups:
                         yield _empty(whole.metadata.row_group(group).num_rows)
             return
-        fragment = _FORMATS[self.format].make_fragment(self.file.path, self.filesystem)
+        fragment = ARROW_FORMATS[self.format].make_fragment(self.file.path, self.filesystem)
         own = pa.schema([each for each in self.schema if each.name not in dict(self.keys)])
         yield from fragment.to_batches(
             schema=own, columns=columns, batch_size=BLOCK_ROWS, use_threads=False, batch_readahead=1
@@ -101,7 +105,7 @@ class FilePiece:
 
     def _check_unchanged(self) -> None:
         now = FileFacts.of(self.filesystem.get_file_info(self.file.path))
-        if now != self.file:
+        if not now.unchanged_since(self.file):
             raise InputError(
                 f"{self.file.path!r} has changed since the table was opened: {self.file.size:,} bytes then, "
                 f"{now.size:,} now. Start again when nothing writes to it any more."

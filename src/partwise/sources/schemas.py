@@ -30,9 +30,8 @@ def unified(schemas: Mapping[str, pa.Schema]) -> pa.Schema:
         further = [name for name in schema.names if name not in model.names]
         said = [f"lacks {_listed(lacking)}"] if lacking else []
         said += [f"has {_listed(further)} besides"] if further else []
-        if not said:
-            model, clashes = _merged(model, _bare(schema))
-            said = [f"has {name!r} as {there}, not {here}" for name, here, there in clashes]
+        model, clashes = _merged(model, _bare(schema))
+        said += [f"has {name!r} as {there}, not {here}" for name, here, there in clashes]
         if said:
             differences.append(f"{path!r} {'; '.join(said)}")
     if differences:
@@ -50,8 +49,12 @@ def _bare(schema: pa.Schema) -> pa.Schema:
 
 
 def _merged(model: pa.Schema, other: pa.Schema) -> tuple[pa.Schema, list[tuple[str, pa.DataType, pa.DataType]]]:
+    """Return the types that hold those of both, and for each column where there is none what it is here and there."""
     fields, clashes = [], []
     for each in model:
+        if each.name not in other.names:
+            fields.append(each)
+            continue
         there = other.field(each.name)
         try:
             pair = [pa.schema([each]), pa.schema([there])]

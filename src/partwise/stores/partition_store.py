@@ -129,7 +129,10 @@ class PartitionStore:
     def free_bytes(self) -> int | None:
         """Return the space that is left, None where that is not known, as in a bucket."""
         filesystem, root = self.place
-        return shutil.disk_usage(root).free if isinstance(filesystem, fs.LocalFileSystem) else None
+        if not isinstance(filesystem, fs.LocalFileSystem):
+            return None
+        there = next(folder for folder in (Path(root), *Path(root).parents) if folder.exists())
+        return shutil.disk_usage(there).free
 
     def commit(self, manifest: Manifest) -> None:
         """Write the manifest, with which the table is complete. On a disk it appears whole or not at all."""

@@ -1,8 +1,24 @@
 """Tables: the training rows of one fit, in memory or in a partition store, and how workers get at them."""
 
 from partwise.tables.given import GivenRows, as_frame
+from partwise.tables.holding import Divided, divide, task_of
 from partwise.tables.memory import MemoryTable
-from partwise.tables.predicting import predict_scan
+from partwise.tables.predicting import check_columns, judge_scan, outputs_of, predict_scan
 from partwise.tables.stored import ScannedRows, StoredTable
+from partwise.tables.work import in_order
 
-__all__ = ["GivenRows", "MemoryTable", "ScannedRows", "StoredTable", "as_frame", "predict_scan"]
+__all__ = [
+    "Divided",
+    "GivenRows",
+    "MemoryTable",
+    "ScannedRows",
+    "StoredTable",
+    "as_frame",
+    "check_columns",
+    "divide",
+    "in_order",
+    "judge_scan",
+    "outputs_of",
+    "predict_scan",
+    "task_of",
+]

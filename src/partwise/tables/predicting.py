@@ -1,62 +1,109 @@
 """Predictions for a table that is read in pieces, by the workers that read them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from partwise.errors import InputError
+from partwise.evaluation import ClassSums, Outputs, Sums, Truth, ValueSums, summed, widened
+from partwise.model_store import StoredModel
 from partwise.prediction import blocks_of
-from partwise.protocols import Executor, Piece, Predictor
+from partwise.protocols import Executor, Piece
 from partwise.records import Task
 from partwise.rows import take_rows
 from partwise.sources import Scan
 from partwise.tables.frames import FrameRules
 from partwise.tables.work import in_order
 
-__all__ = ["predict_scan"]
+__all__ = ["check_columns", "judge_scan", "outputs_of", "predict_scan"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """What every worker is told."""
-
-    predictor: Predictor
-    encoder: Any
-    rules: FrameRules
-
-
-def predict_scan(
-    predictor: Predictor, encoder: Any, scan: Scan, features: Sequence[str], executor: Executor
-) -> NDArray[np.float64]:
-    """Return the predictor's outputs, shape (rows, outputs), in the order of the table; columns are matched by name.
+def predict_scan(model: StoredModel, scan: Scan, executor: Executor) -> NDArray[np.float64]:
+    """Return the model's outputs, shape (rows, outputs), in the order of the table; columns are matched by name.
 
     Raises
     ------
     InputError
         If columns are missing, or the table cannot be read.
     """
-    lacking = [name for name in features if name not in scan.features]
+    check_columns(model, scan)
+    outputs: list[list[NDArray[np.float64]]] = in_order(executor.run(_predict, model, _tasks(scan)))
+    found = [block for blocks in outputs for block in blocks]
+    if not found:
+        raise InputError(f"{scan.source.name!r} has no rows. Give a table with some.")
+    return np.concatenate(found)
+
+
+def judge_scan(model: StoredModel, scan: Scan, labels: NDArray[Any] | None, executor: Executor) -> Sums | None:
+    """Return what scores need of a table of test rows, summed up by the workers; None where there are no rows.
+
+    Parameters
+    ----------
+    labels
+        All class labels, sorted, of which the model may lack some; None in regression.
+
+    Raises
+    ------
+    InputError
+        If columns are missing, or the table cannot be read.
+    """
+    check_columns(model, scan)
+    blocks: list[list[Sums]] = in_order(executor.run(_judge, (model, scan.target, labels), _tasks(scan)))
+    found = [each for some in blocks for each in some]
+    return summed(found) if found else None
+
+
+def check_columns(model: StoredModel, scan: Scan) -> None:
+    """Refuse a table that lacks columns of the model.
+
+    Raises
+    ------
+    InputError
+        If there are some.
+    """
+    names = model.feature_names or ()
+    lacking = [name for name in names if name not in scan.features]
     if lacking:
         raise InputError(
-            f"{scan.source.name!r} lacks {len(lacking)} of the {len(features)} columns that were fitted on: "
+            f"{scan.source.name!r} lacks {len(lacking)} of the {len(names)} columns that were fitted on: "
             f"{', '.join(lacking[:10])}. It has: {', '.join(scan.features[:30])}."
         )
-    question = _Question(predictor, encoder, FrameRules(tuple(features)))
-    tasks = (Task(index, piece, piece.n_rows or 0) for index, piece in enumerate(scan.source.pieces()))
-    outputs: list[NDArray[np.float64]] = in_order(executor.run(_predict, question, tasks))
-    if not outputs:
-        raise InputError(f"{scan.source.name!r} has no rows. Give a table with some.")
-    return np.concatenate(outputs)
 
 
-def _predict(question: _Question, piece: Piece) -> NDArray[np.float64]:
-    outputs = []
-    for block in piece.blocks(question.rules.features):
-        frame = question.rules.frame(block)
-        matrix = frame if question.encoder is None else question.encoder.transform(frame)
-        rows = blocks_of(len(frame), question.predictor.block_rows)
-        outputs += [question.predictor.outputs(take_rows(matrix, each)) for each in rows]
-    return np.concatenate(outputs)
+def outputs_of(
+    model: StoredModel, piece: Piece, further: Sequence[str] = ()
+) -> Iterator[tuple[pa.Table, NDArray[np.float64]]]:
+    """Yield the blocks of a piece that have rows, with further columns, and the model's outputs for them."""
+    rules = FrameRules(tuple(model.feature_names or ()))
+    for block in piece.blocks(list(dict.fromkeys([*rules.features, *further]))):
+        if block.num_rows:
+            frame = rules.frame(block)
+            matrix = frame if model.encoder is None else model.encoder.transform(frame)
+            rows = blocks_of(len(frame), model.predictor.block_rows)
+            yield block, np.concatenate([model.predictor.outputs(take_rows(matrix, each)) for each in rows])
+
+
+def _tasks(scan: Scan) -> Iterator[Task]:
+    return (Task(index, piece, piece.n_rows or 0) for index, piece in enumerate(scan.source.pieces()))
+
+
+def _predict(model: StoredModel, piece: Piece) -> list[NDArray[np.float64]]:
+    return [outputs for _, outputs in outputs_of(model, piece)]
+
+
+def _judge(shared: tuple[StoredModel, str, NDArray[Any] | None], piece: Piece) -> list[Sums]:
+    """Return the sums of a piece, none where it has no rows."""
+    model, target, labels = shared
+    found: list[Sums] = []
+    for block, outputs in outputs_of(model, piece, [target]):
+        values = block.column(target).to_pandas().to_numpy()
+        if labels is None or model.classes is None:
+            said = Outputs.from_array(outputs, "value")
+            found.append(ValueSums.of(Truth(values.astype(np.float64)), said))
+        else:
+            said = Outputs.from_array(widened(outputs, model.classes, labels), model.predictor.kind)
+            found.append(ClassSums.of(Truth(np.searchsorted(labels, values), len(labels)), said))
+    return [summed(found)] if found else []

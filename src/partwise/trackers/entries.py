@@ -17,6 +17,7 @@ __all__ = [
     "member_table",
     "numbers",
     "partition_metrics",
+    "training_metrics",
 ]
 
 _MEMBER_METRICS = ("n_rows", "fit_seconds", "cpu_seconds", "peak_memory_bytes", "out_of_partition_score")
@@ -54,15 +55,24 @@ def numbers(values: Mapping[str, Any]) -> dict[str, float]:
 
 def comparison_metrics(comparison: Mapping[str, Any]) -> dict[str, float]:
     """Return the scores, costs and differences of a comparison by name; what is null is left out."""
-    single, ensemble = comparison["single"], comparison["ensemble"]
     difference = comparison.get("difference") or {}
     names = ("estimate", "low", "high", "p_value")
+    return training_metrics(comparison) | numbers(
+        {
+            **dict(_model_metrics("single", comparison["single"])),
+            **{f"difference_{name}": difference.get(name) for name in names},
+            **{name: comparison.get(name) for name in ("speedup", "efficiency")},
+        }
+    )
+
+
+def training_metrics(training: Mapping[str, Any]) -> dict[str, float]:
+    """Return the scores and costs of an ensemble by name; what is null is left out."""
+    ensemble = training["ensemble"]
     return numbers(
         {
-            **dict(_model_metrics("single", single)),
             **dict(_model_metrics("ensemble", ensemble)),
-            **{f"difference_{name}": difference.get(name) for name in names},
-            **{name: comparison.get(name) for name in ("startup_seconds", "speedup", "efficiency")},
+            "startup_seconds": training.get("startup_seconds"),
             **{name: ensemble.get(name) for name in ("n_members", "n_failed", "n_workers", "n_nodes")},
         }
     )

@@ -107,6 +107,7 @@ class MlflowTracker:
             "member_finished": self._members.append,
             "member_failed": self._members.append,
             "comparison": self._log_comparison,
+            "training": self._log_training,
             "artifacts": self._upload,
             "model_saved": self._log_model,
         }
@@ -189,6 +190,10 @@ class MlflowTracker:
         tags = {"partwise.verdict": comparison.get("verdict")}
         metrics = entries.comparison_metrics(comparison)
         self._log(self._run, metrics=metrics, tags=entries.known(tags), when=_milliseconds(event))
+
+    def _log_training(self, event: Mapping[str, Any]) -> None:
+        self._flush_members()
+        self._log(self._run, metrics=entries.training_metrics(event["training"]), when=_milliseconds(event))
 
     def _flush_members(self) -> None:
         members = sorted(self._members, key=lambda event: int(event["partition"]))

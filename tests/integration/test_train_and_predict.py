@@ -1,0 +1,207 @@
+"""`partwise train`, `predict` and `store` as a user runs them, on a table in several files."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from pyarrow import parquet
+
+from fakes import wine_table
+from partwise.comparison.dataset import Roles, make_dataset
+from partwise.errors import InputError
+from partwise.executors import InlineExecutor
+from partwise.experiment import PredictConfig, predict
+from partwise.experiment import predicting as prediction
+from partwise.model_store import load_model
+
+TABLE = wine_table()
+
+
+def _run(folder, *arguments, code=0):
+    command = [sys.executable, "-m", "partwise", *map(str, arguments)]
+    said = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+    assert said.returncode == code, said.stderr
+    return said
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Three files of a table, and what a training on them left."""
+    place = tmp_path_factory.mktemp("train")
+    (place / "wine").mkdir()
+    for index, rows in enumerate(np.array_split(np.arange(len(TABLE)), 3)):
+        TABLE.iloc[rows].to_parquet(place / "wine" / f"{index}.parquet", index=False)
+    arguments = ["--target", "cultivar", "--learner", "random_forest", "--param", "n_estimators=10"]
+    said = _run(place, "train", "wine/*.parquet", *arguments, "--partitions", 4, "--output", "run", "--json")
+    (place / "said.json").write_text(said.stdout)
+    return place
+
+
+def _predict(folder, output, **settings):
+    config = PredictConfig(model=folder / "run", data=str(folder / "wine"), output=output, **settings)
+    return predict(config, executor=InlineExecutor())
+
+
+def test_stdout_is_the_record_and_nothing_else(folder):
+    """With --json stdout holds training.json, byte for byte."""
+    assert (folder / "said.json").read_text() == (folder / "run" / "training.json").read_text()
+
+
+def test_test_rows_are_those_of_a_table_in_memory(folder):
+    """The hold-out is that of `compare`: the score is that of the stored model on the rows which it holds out."""
+    record = json.loads((folder / "run" / "training.json").read_text())
+    data = make_dataset(TABLE, Roles(target="cultivar"), "auto")
+    assert (record["n_train"], record["n_test"]) == (len(data.train), len(data.test))
+    right = load_model(folder / "run" / "model").predict(data.test) == data.labels[data.y_test]
+    assert record["ensemble"]["scores"]["accuracy"] == pytest.approx(right.mean())
+
+
+@pytest.mark.parametrize("name", ["run.json", "journal.jsonl", "partitions.json", "members.json", "failures.json"])
+def test_the_run_directory_is_that_of_a_comparison(folder, name):
+    """The same files tell of members, partitions and settings."""
+    assert (folder / "run" / name).stat().st_size > 0
+
+
+def test_the_run_is_tracked(folder):
+    """MLflow has the run with its scores, and a child for each member."""
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("partwise").experiment_id])
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert len(runs) == 1 + 4
+    assert parent.data.metrics["ensemble_accuracy"] > 0.8
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--test-size", "0"], ["--group", "grower"], ["--time", "bottled"], ["--test", "wine/0.parquet"]],
+    ids=lambda options: options[0],
+)
+def test_test_rows_may_be_chosen_otherwise(options, folder, tmp_path):
+    """No rows, whole groups, the last in time, or another table."""
+    out = tmp_path / "run"
+    _run(
+        folder,
+        "train",
+        "wine",
+        "--target",
+        "cultivar",
+        "--learner",
+        "tree",
+        "--partitions",
+        2,
+        *options,
+        "--output",
+        out,
+    )
+    record = json.loads((out / "training.json").read_text())
+    data = None if options[0] in {"--test-size", "--test"} else options[1]
+    expected = {"--test-size": 0, "--test": 238}.get(options[0])
+    if data is not None:
+        role = {"group" if options[0] == "--group" else "time": data}
+        expected = len(make_dataset(TABLE, Roles(target="cultivar", **role), "auto").test)
+    assert record["n_test"] == expected
+
+
+def test_a_plan_needs_no_ray(folder):
+    """--dry-run tells rows, disk and memory, and writes nothing."""
+    before = sorted(folder.iterdir())
+    plan = json.loads(_run(folder, "train", "wine", "--target", "cultivar", "--dry-run", "--json").stdout)
+    assert (plan["n_rows"], plan["partitions"]) == (len(TABLE), 8)
+    assert plan["store_bytes"] > plan["table_bytes"] > 0
+    assert sorted(folder.iterdir()) == before
+
+
+def test_predictions_come_in_the_order_of_the_rows(folder, tmp_path):
+    """One row for each, with the columns to keep, as the model says."""
+    done = _predict(folder, tmp_path / "out.parquet", keep=("grower",))
+    table = pd.read_parquet(tmp_path / "out.parquet")
+    assert (done.n_rows, done.pieces, done.resumed) == (len(TABLE), 3, 0)
+    assert table["grower"].tolist() == TABLE["grower"].tolist()
+    assert table["prediction"].tolist() == load_model(folder / "run" / "model").predict(TABLE).tolist()
+
+
+def test_probabilities_have_a_column_for_each_class(folder, tmp_path):
+    """They sum to one, and the largest is that of the prediction."""
+    _predict(folder, tmp_path / "out.csv", probabilities=True)
+    table = pd.read_csv(tmp_path / "out.csv")
+    names = [f"probability_{label}" for label in ("barbera", "barolo", "grignolino")]
+    np.testing.assert_allclose(table[names].sum(axis=1), 1.0)
+    assert table[names].idxmax(axis=1).str.removeprefix("probability_").tolist() == table["prediction"].tolist()
+
+
+def test_a_stopped_prediction_goes_on(folder, tmp_path, monkeypatch):
+    """Pieces that were finished are not predicted again, and the output is that of one run."""
+    real = prediction.outputs_of
+    asked = []
+
+    def counted(model, piece, further):
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        asked.append(piece.fingerprint)
+        return real(model, piece, further)
+
+    monkeypatch.setattr(prediction, "outputs_of", counted)
+    with pytest.raises(KeyboardInterrupt):
+        _predict(folder, tmp_path / "out.parquet")
+    monkeypatch.undo()
+    assert not (tmp_path / "out.parquet").exists()
+    assert _predict(folder, tmp_path / "out.parquet").resumed == 2
+    _predict(folder, tmp_path / "whole.parquet")
+    assert parquet.read_table(tmp_path / "out.parquet").equals(parquet.read_table(tmp_path / "whole.parquet"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.parquet", "whole.parquet"]
+
+
+def test_other_settings_take_nothing_over(folder, tmp_path):
+    """What a run with another plan left is not mixed in."""
+    parts = tmp_path / "out.parquet.parts"
+    parts.mkdir()
+    (parts / "plan.json").write_text("{}")
+    (parts / "000000.parquet").write_bytes(b"of another model")
+    assert _predict(folder, tmp_path / "out.parquet").resumed == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"output": "out.txt"}, r"out\.txt' is of an unknown kind\. Valid endings: \.parquet, \.csv"),
+        ({"output": "nowhere/out.csv"}, "no folder"),
+        ({"keep": ("nonesuch",)}, "Unknown column 'nonesuch'"),
+        ({"output": "there.csv"}, "exists(.|\n)*--overwrite"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_written_is_told_before_anything_is_predicted(settings, said, folder, tmp_path):
+    """A wrong output, or a column that is not there."""
+    (tmp_path / "there.csv").touch()
+    output = tmp_path / Path(settings.get("output", "out.csv"))
+    with pytest.raises(InputError, match=said):
+        _predict(folder, output, keep=settings.get("keep", ()))
+
+
+def test_a_table_without_the_models_columns_is_refused(folder, tmp_path):
+    """The error names the columns that are missing."""
+    TABLE.drop(columns=["alcohol"]).to_parquet(tmp_path / "lacking.parquet")
+    config = PredictConfig(model=folder / "run", data=str(tmp_path / "lacking.parquet"), output=tmp_path / "o.csv")
+    with pytest.raises(InputError, match=r"lacks 1 of the 6 columns(.|\n)*alcohol"):
+        predict(config, executor=InlineExecutor())
+
+
+def test_the_store_is_listed_and_cleaned(folder, tmp_path):
+    """Tables are listed by key; cleaning spares what is complete, unless it is named."""
+    store = tmp_path / "store"
+    arguments = ["--target", "cultivar", "--learner", "tree", "--partitions", 2, "--tracking-uri", "off"]
+    _run(folder, "train", "wine", *arguments, "--storage", store, "--output", tmp_path / "run")
+    (store / "left" / "over").mkdir(parents=True)
+    listed = json.loads(_run(folder, "store", "list", "--storage", store, "--json").stdout)
+    (key,) = [entry["key"] for entry in listed if entry["manifest"] is not None]
+    assert len(listed) == 2
+    assert "1 of 2 tables" in _run(folder, "store", "clean", "--storage", store).stdout
+    assert [path.name for path in store.iterdir()] == [key]
+    _run(folder, "store", "clean", "--storage", store, "--key", "nonesuch", code=2)
+    _run(folder, "store", "clean", "--storage", store, "--key", key[:6])
+    assert list(store.iterdir()) == []

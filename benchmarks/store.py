@@ -7,6 +7,7 @@ does. Ratios are within one run, medians of several.
 """
 
 import argparse
+import logging
 import shutil
 import statistics
 import tempfile
@@ -87,6 +88,8 @@ def run() -> None:
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "partwise-benchmark")
     parser.add_argument("--keep", action="store_true", help="keep the table that was made")
     given = parser.parse_args()
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    ray.data.DataContext.get_current().enable_progress_bars = False
     source = given.folder / f"higgs-{given.rows}"
     n_bytes = make_files(source, given.rows)
     executor = RayExecutor()

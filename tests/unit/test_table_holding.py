@@ -1,0 +1,116 @@
+"""Facts about test rows that are held out of a table which is read in pieces: they are those of a table in memory."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import partwise
+from partwise.comparison.dataset import Roles, make_dataset
+from partwise.errors import InputError
+from partwise.executors import InlineExecutor
+from partwise.sources import arrow
+from partwise.tables import divide, task_of
+
+N_ROWS = 1_000
+
+
+def _table():
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "row": np.arange(N_ROWS),
+            "grade": np.sort(rng.choice(["a", "b", "c"], N_ROWS, p=[0.8, 0.19, 0.01])),
+            "price": rng.normal(size=N_ROWS),
+            "owner": rng.integers(0, 60, N_ROWS),
+            "day": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 40, N_ROWS), unit="D"),
+            "part": rng.choice(["train", "TEST"], N_ROWS),
+        }
+    )
+
+
+TABLE = _table()
+
+
+@pytest.fixture(autouse=True)
+def _small_pieces(monkeypatch):
+    """Cut the table into pieces of 150 rows."""
+    monkeypatch.setattr(arrow, "BLOCK_ROWS", 150)
+
+
+def _divided(target, *, task="classification", split=None, share=0.2, table=TABLE, **roles):
+    scan = partwise.scan(table, target, drop=[split] if split else [], **roles)
+    return divide(scan, task, InlineExecutor(), share=share, seed=7, test=None, split=split)
+
+
+def _rows(scan):
+    return np.concatenate([block.column("row").to_numpy() for block in scan.source.scan(["row"])])
+
+
+@pytest.mark.parametrize(
+    ("target", "roles"),
+    [
+        ("grade", {}),
+        ("price", {}),
+        ("grade", {"group": "owner"}),
+        ("price", {"time": "day"}),
+        ("grade", {"split": "part"}),
+        ("grade", {"time": "day", "split": "part"}),
+    ],
+    ids=str,
+)
+def test_test_rows_are_those_of_the_table_in_memory(target, roles):
+    """At random by class, at random, by group, by time, and as a column says."""
+    task = "regression" if target == "price" else "classification"
+    expected = make_dataset(TABLE, Roles(target=target, **roles), task, seed=7)
+    divided = _divided(target, task=task, **roles)
+    assert _rows(divided.test).tolist() == expected.test["row"].tolist()
+    assert _rows(divided.train).tolist() == expected.train["row"].tolist()
+
+
+def test_without_a_share_all_rows_are_trained_on():
+    """The training rows are the table itself."""
+    divided = _divided("grade", share=0)
+    assert divided.test is None
+    assert _rows(divided.train).tolist() == list(range(N_ROWS))
+
+
+def test_the_class_of_one_row_is_trained_on():
+    """Whatever the seed, the only row of a class is no test row."""
+    table = TABLE.assign(grade=["rare", *["a", "b"] * 499, "a"])
+    assert 0 in _rows(_divided("grade", table=table).train)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"split": "grade", "target": "part"}, r"'grade' has the values a, b, c\. Valid: train, test"),
+        ({"target": "grade", "share": 1e-9, "table": TABLE[:1].assign(grade="a")}, "class"),
+        ({"target": "grade", "group": "one", "table": TABLE.assign(one=1)}, "one group only"),
+        ({"target": "price", "task": "regression", "table": TABLE[:1]}, "leaves no training or no test rows"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_leaves_nothing_is_refused(settings, said):
+    """Other words, one group, or too few rows: the error says which."""
+    target = settings.pop("target")
+    with pytest.raises(InputError, match=said):
+        _divided(target, **settings)
+
+
+@pytest.mark.parametrize(
+    ("values", "task"),
+    [
+        (["a", "b"] * 50, "classification"),
+        ([True, False] * 50, "classification"),
+        (np.arange(100) % 20, "classification"),
+        ((np.arange(100) % 3).astype(float), "classification"),
+        (np.arange(100) % 21, "regression"),
+        (np.arange(100) / 7, "regression"),
+    ],
+    ids=str,
+)
+def test_the_task_is_that_of_a_table_in_memory(values, task):
+    """Text, booleans and up to 20 whole numbers are classes, everything else is a number."""
+    table = pd.DataFrame({"row": np.arange(100), "y": values})
+    assert task_of(partwise.scan(table, "y"), InlineExecutor()) == task
+    assert make_dataset(table, Roles(target="y"), "auto").task == task

@@ -8,10 +8,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Stopwatch", "Usage", "measure_usage", "ran_here"]
+__all__ = ["Stopwatch", "Usage", "available_memory", "measure_usage", "ran_here"]
 
+_MEMORY = Path("/proc/meminfo")
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
+
+
+def available_memory() -> int | None:
+    """Return the bytes of memory that are free, or would be if caches were dropped; None where it is not told."""
+    try:
+        lines = _MEMORY.read_text().splitlines()
+    except OSError:
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
 
 
 def ran_here(node: str, process: int) -> bool:

@@ -205,3 +205,48 @@ def test_the_store_is_listed_and_cleaned(folder, tmp_path):
     _run(folder, "store", "clean", "--storage", store, "--key", "nonesuch", code=2)
     _run(folder, "store", "clean", "--storage", store, "--key", key[:6])
     assert list(store.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def compared(folder):
+    """A comparison in which the ensemble is fitted from files, and one model on a sample of the rows."""
+    place = folder / "compared"
+    place.mkdir()
+    program = (
+        "from partwise.experiment import scanning\nfrom partwise.cli import main\n"
+        "scanning._held_rows = lambda *_: 300\nscanning._MOST_TEST_ROWS = 100\nmain()\n"
+    )
+    asked = ["compare", "../wine", "--target", "cultivar", "--learner", "tree", "--partitions", "3"]
+    asked += ["--storage", "store", "--tracking-uri", "off", "--output", "run"]
+    command = [sys.executable, "-c", program, *asked]
+    said = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=240, check=False)
+    assert said.returncode == 0, said.stderr
+    return json.loads((place / "run" / "comparison.json").read_text()), said.stdout
+
+
+def test_one_model_has_the_rows_that_memory_holds(compared):
+    """The record says how many rows each model was fitted on, and on how many they are judged."""
+    record, _ = compared
+    n_train = len(make_dataset(TABLE, Roles(target="cultivar"), "auto").train)
+    assert (record["single"]["n_rows"], record["ensemble"]["n_rows"], record["n_test"]) == (300, n_train, 100)
+
+
+def test_a_sample_is_said_in_so_many_words(compared):
+    """The verdict, the table and the notes say that one model had some of the rows only."""
+    record, printed = compared
+    words = f"one model on 300 of {record['n_train']:,} rows"
+    assert words in record["verdict"]
+    assert words in " ".join(printed.split())
+    assert any("as many as the free memory" in note for note in record["notes"])
+
+
+@pytest.mark.usefixtures("compared")
+def test_members_are_those_of_a_training(folder, tmp_path):
+    """`compare` from files fits the members that `train` does."""
+    asked = ["--target", "cultivar", "--learner", "tree", "--partitions", 3, "--tracking-uri", "off"]
+    _run(folder, "train", "wine", *asked, "--output", tmp_path / "run")
+    mine, theirs = (
+        [member["content_digest"] for member in json.loads((place / "members.json").read_text())]
+        for place in (tmp_path / "run", folder / "compared" / "run")
+    )
+    assert mine == theirs

@@ -80,6 +80,8 @@ def _resources(comparison: Comparison) -> Iterator[Row]:
     if ensemble.driver_peak_memory_bytes is not None:
         yield "peak memory, driver", _NOTHING, memory_cell(ensemble.driver_peak_memory_bytes), _NOTHING
     failed = f" ({ensemble.n_failed} failed)" if ensemble.n_failed else ""
+    if single.n_rows != ensemble.n_rows:
+        yield "training rows", f"{single.n_rows:,}", f"{ensemble.n_rows:,}", _NOTHING
     yield "models", "1", f"{ensemble.n_members}{failed}", _NOTHING
     if comparison.efficiency is not None:
         yield "workers' time spent fitting", _NOTHING, f"{comparison.efficiency * 100:.0f} %", _NOTHING

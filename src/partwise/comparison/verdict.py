@@ -54,9 +54,11 @@ def _fitting(comparison: "Comparison") -> str:
     ours, theirs = comparison.ensemble.fit_seconds, comparison.single.fit_seconds
     times = f"({seconds(ours)} against {seconds(theirs)})"
     change = _change(ours, theirs)
+    known, every = comparison.single.n_rows, comparison.n_train
+    one = "one model" if known == every else f"one model on {known:,} of {every:,} rows"
     if change is None:
-        return f"{members} fitted about as fast as one model {times}"
-    return f"{members} fitted {change} than one model {times}"
+        return f"{members} fitted about as fast as {one} {times}"
+    return f"{members} fitted {change} than {one} {times}"
 
 
 def _predicting(comparison: "Comparison") -> str:

@@ -17,11 +17,13 @@ from partwise.config import CompareConfig
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.evaluation import Outputs, Truth, widened
 from partwise.executors.ray_tasks import RayExecutor
-from partwise.experiment.preparing import Setup, check_before_paying, make_setup, read_dataset
+from partwise.experiment.preparing import Setup, check_before_paying, make_setup, read_dataset, with_defaults
 from partwise.experiment.recording import Recorder
+from partwise.experiment.scanning import is_too_large, scanned_dataset
 from partwise.fitting import FitJob, prepare_worker
 from partwise.resources import Stopwatch
 from partwise.runs import RunDirectory, default_run_directory
+from partwise.sources import Scan, open_source
 from partwise.trackers import make_tracker
 
 __all__ = ["ComparisonRun", "compare", "make_ensemble"]
@@ -39,6 +41,23 @@ class ComparisonRun:
     tracking_uri: str | None
     tracking_fault: str | None
     ui_command: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows of a comparison; where ``train`` is given the ensemble is fitted on it, from files."""
+
+    dataset: Dataset
+    train: Scan | None
+
+    def fit(self, model: Model) -> None:
+        """Fit the ensemble."""
+        data = self.dataset
+        if self.train is not None:
+            model.fit(self.train)
+            return
+        targets = data.y_train if data.labels is None else data.labels[data.y_train]
+        model.fit(data.train, targets, data.weights, groups=data.groups, time=data.times)
 
 
 def compare(config: CompareConfig, say: Say = lambda _: None, *, show_progress: bool = False) -> ComparisonRun:
@@ -59,12 +78,21 @@ def compare(config: CompareConfig, say: Say = lambda _: None, *, show_progress: 
         If the run fails; it is recorded as failed.
     """
     # 1. The table: which columns and which rows play which part.
-    say(f"Reading {config.data}")
-    config, dataset, facts = read_dataset(config)
+    source = open_source(config.data)
+    config = with_defaults(config, source)
+    train: Scan | None = None
+    if config.storage is not None or is_too_large(source):
+        say(f"Counting and sampling {config.data}, which is not read as a whole")
+        scanned = scanned_dataset(config, source)
+        dataset, train, facts = scanned.dataset, scanned.train, scanned.facts
+    else:
+        say(f"Reading {config.data}")
+        dataset, facts = read_dataset(config, source)
     # 2. The setup, checked against the task; all mistakes at once.
     n_classes = None if dataset.labels is None else len(dataset.labels)
     setup = make_setup(config, dataset.task, n_classes, len(dataset.train))
-    check_before_paying(config, dataset, setup)
+    if train is None:
+        check_before_paying(config, dataset, setup)
     # 3. Where the run is recorded; both places are tried before anything is fitted.
     directory = RunDirectory.create(config.output or default_run_directory(datetime.now(UTC)))
     tracker = make_tracker(config.tracking_uri, config.experiment)
@@ -74,7 +102,8 @@ def compare(config: CompareConfig, say: Say = lambda _: None, *, show_progress: 
     try:
         recorder.start(config, setup, dataset.holdout.description, facts)
         summary = setup.summary(config, facts["notes"])
-        comparison = _measure(config, dataset, setup, summary, recorder, say, show_progress=show_progress)
+        rows = _Rows(dataset, train)
+        comparison = _measure(config, rows, setup, summary, recorder, say, show_progress=show_progress)
         status = "finished"
     except Exception as error:
         recorder.failed(error)
@@ -95,7 +124,7 @@ def compare(config: CompareConfig, say: Say = lambda _: None, *, show_progress: 
 
 def _measure(
     config: CompareConfig,
-    dataset: Dataset,
+    rows: _Rows,
     setup: Setup,
     summary: Summary,
     recorder: Recorder,
@@ -103,7 +132,7 @@ def _measure(
     *,
     show_progress: bool,
 ) -> Comparison:
-    clock = Stopwatch()
+    clock, dataset = Stopwatch(), rows.dataset
     executor = RayExecutor(address=config.address, cpus_per_task=config.cpus_per_member, ship=config.ship)
     if config.address is not None:
         # A wrong address must be known before the single model is paid for. A local Ray is started after it: even
@@ -122,8 +151,7 @@ def _measure(
     # 6. One member per partition, and their combination.
     say(f"Fitting {config.partitions} members on {executor.slots} workers")
     model = make_ensemble(config, setup, executor, show_progress=show_progress)
-    targets = dataset.y_train if dataset.labels is None else dataset.labels[dataset.y_train]
-    model.fit(dataset.train, targets, dataset.weights, groups=dataset.groups, time=dataset.times)
+    rows.fit(model)
     recorder.members(model)
     # 7. Both on the test rows.
     say(f"Predicting {len(dataset.test):,} test rows")

@@ -17,14 +17,23 @@ from partwise.learners.updates import passes_of
 from partwise.naming import label
 from partwise.partitioners import make_partitioner
 from partwise.protocols import Encoder, Source
-from partwise.provenance import data_digest
+from partwise.provenance import data_digest, digest_of
 from partwise.recipes import Recipe, make_recipe
 from partwise.records import Learner
 from partwise.selection import Auto, asked_for
 from partwise.sources import FlightsSource, Scan, open_source, read_table
 from partwise.validation import check_estimator, read_weights
 
-__all__ = ["Setup", "TaskName", "check_before_paying", "make_setup", "read_dataset", "scan_of", "with_defaults"]
+__all__ = [
+    "Setup",
+    "TaskName",
+    "check_before_paying",
+    "facts_of",
+    "make_setup",
+    "read_dataset",
+    "scan_of",
+    "with_defaults",
+]
 
 Settings = TypeVar("Settings", bound=CompareConfig)
 TaskName = Literal["classification", "regression"]
@@ -75,16 +84,14 @@ class Setup:
             yield f"Each row went to {self.replication} partitions."
 
 
-def read_dataset(config: CompareConfig) -> tuple[CompareConfig, Dataset, dict[str, Any]]:
-    """Return the configuration with the source's own defaults, the rows it asks for, and facts about the table.
+def read_dataset(config: CompareConfig, source: Source) -> tuple[Dataset, dict[str, Any]]:
+    """Return the rows that the configuration asks for, and facts about the table.
 
     Raises
     ------
     InputError
         If the table cannot be read, or lacks what the configuration names.
     """
-    source = open_source(config.data)
-    config = with_defaults(config, source)
     table = read_table(source)
     test_table = None if config.test is None else read_table(open_source(str(config.test)))
     dataset = make_dataset(
@@ -102,7 +109,7 @@ def read_dataset(config: CompareConfig) -> tuple[CompareConfig, Dataset, dict[st
         "n_train": len(dataset.train),
         "n_test": len(dataset.test),
     }
-    return config, dataset, facts
+    return dataset, facts
 
 
 def with_defaults(config: Settings, source: Source) -> Settings:
@@ -135,6 +142,21 @@ def scan_of(source: Source, config: CompareConfig) -> Scan:
     check_columns(names, roles, "the table")
     dropped = [*roles.drop, *([roles.split] if roles.split is not None else [])]
     return Scan.of(source, roles.target, weight=roles.weight, group=roles.group, time=roles.time, drop=dropped)
+
+
+def facts_of(config: CompareConfig, source: Source, n_rows: int, notes: list[str]) -> dict[str, Any]:
+    """Return what is recorded of a table that was not read as a whole: its digest is of the files' fingerprints."""
+    schema = source.schema()
+    return {
+        "name": source.name,
+        "notes": notes,
+        "source": source.uri,
+        "digest": digest_of(piece.fingerprint for piece in source.pieces()),
+        "n_rows": n_rows,
+        "n_columns": len(schema.names),
+        "target": config.target,
+        "schema": {each.name: str(each.type) for each in schema},
+    }
 
 
 def _roles(config: CompareConfig) -> Roles:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
 
 import pandas as pd
 import pyarrow as pa
@@ -14,15 +13,14 @@ from partwise.comparison.records import Training
 from partwise.config import TrainConfig
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.experiment.pipeline import make_ensemble
-from partwise.experiment.preparing import Setup, TaskName, make_setup, scan_of, with_defaults
+from partwise.experiment.preparing import Setup, facts_of, make_setup, with_defaults
 from partwise.experiment.recording import Recorder
+from partwise.experiment.scanning import divided_scan
 from partwise.fitting import prepare_worker
-from partwise.protocols import Source
-from partwise.provenance import digest_of
 from partwise.resources import Stopwatch
 from partwise.runs import RunDirectory, default_run_directory
 from partwise.sources import Scan, open_source
-from partwise.tables import Divided, divide, judge_scan, task_of
+from partwise.tables import Divided, judge_scan
 from partwise.trackers import make_tracker
 
 __all__ = ["TrainingRun", "train"]
@@ -58,7 +56,6 @@ def train(config: TrainConfig, say: Say = lambda _: None, *, show_progress: bool
     say(f"Opening {config.data}")
     source = open_source(config.data)
     config = with_defaults(config, source)
-    scan = scan_of(source, config)
     # 2. Workers that have imported what a fit needs.
     clock = Stopwatch()
     executor = RayExecutor(address=config.address, cpus_per_task=config.cpus_per_member, ship=config.ship)
@@ -67,8 +64,7 @@ def train(config: TrainConfig, say: Say = lambda _: None, *, show_progress: bool
         executor.connect()
     # 3. A counting pass: classes, groups, what is missing; and which rows are the test.
     say(f"Counting the rows of {source.name}")
-    task = cast("TaskName", task_of(scan, executor) if config.task == "auto" else config.task)
-    divided = _divided(config, scan, task, executor)
+    task, divided = divided_scan(config, source, executor)
     # 4. The setup, checked against the task; all mistakes at once.
     labels = divided.survey.labels
     setup = make_setup(config, task, None if labels is None else len(labels), divided.survey.n_rows)
@@ -79,7 +75,7 @@ def train(config: TrainConfig, say: Say = lambda _: None, *, show_progress: bool
     recorder = Recorder(directory, tracker)
     status = "failed"
     try:
-        facts = _facts(config, source, divided)
+        facts = facts_of(config, source, divided.survey.n_rows, list(source.notes))
         recorder.start(config, setup, divided.description, facts)
         training = _fitted(config, setup, divided, executor, recorder, say, clock, show_progress=show_progress)
         status = "finished"
@@ -141,26 +137,6 @@ def _fitted(
     training = make_training(about, setup.summary(config, notes), scores, model, costs)
     recorder.training(training, model, _example(divided.train))
     return training
-
-
-def _divided(config: TrainConfig, scan: Scan, task: str, executor: RayExecutor) -> Divided:
-    test = None if config.test is None else scan_of(open_source(str(config.test)), config)
-    return divide(scan, task, executor, share=config.test_size, seed=config.seed, test=test, split=config.split_column)
-
-
-def _facts(config: TrainConfig, source: Source, divided: Divided) -> dict[str, Any]:
-    """Return what is recorded of the table."""
-    schema = source.schema()
-    return {
-        "name": source.name,
-        "notes": list(source.notes),
-        "source": source.uri,
-        "digest": digest_of(piece.fingerprint for piece in source.pieces()),
-        "n_rows": divided.survey.n_rows,
-        "n_columns": len(schema.names),
-        "target": config.target,
-        "schema": {each.name: str(each.type) for each in schema},
-    }
 
 
 def _example(scan: Scan) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ class FileSource:
         InputError
             If two columns have one name, files do not agree, or a file cannot be read.
         """
-        return self._opened()[0]
+        return self._opened[0]
 
     def pieces(self) -> list[FilePiece]:
         """Return what workers can read one by one, in the order of the rows.
@@ -76,7 +77,7 @@ class FileSource:
         InputError
             If two columns have one name, files do not agree, or a file cannot be read.
         """
-        return self._opened()[1]
+        return self._opened[1]
 
     def scan(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield the rows block by block, in the order of the files.
@@ -86,13 +87,18 @@ class FileSource:
         InputError
             If two columns have one name, a column is unknown, or a file cannot be read.
         """
-        schema, pieces = self._opened()
+        schema, pieces = self._opened
         for name in columns or ():
             if name not in schema.names:
                 raise unknown_choice("column", name, schema.names)
         for piece in pieces:
             yield from piece.blocks(columns)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Travel without the pieces: what a worker reads is sent with its task."""
+        return {"given": self.given, "located": self.located}
+
+    @cached_property
     def _opened(self) -> tuple[pa.Schema, list[FilePiece]]:
         files = self.located.files
         looks = [self._look(file) for file in files]

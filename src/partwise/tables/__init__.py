@@ -5,6 +5,7 @@ from partwise.tables.holding import Divided, divide, task_of
 from partwise.tables.memory import MemoryTable
 from partwise.tables.predicting import check_columns, judge_scan, outputs_of, predict_scan
 from partwise.tables.stored import ScannedRows, StoredTable
+from partwise.tables.taking import TakenRows, take
 from partwise.tables.work import in_order
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "MemoryTable",
     "ScannedRows",
     "StoredTable",
+    "TakenRows",
     "as_frame",
     "check_columns",
     "divide",
@@ -20,5 +22,6 @@ __all__ = [
     "judge_scan",
     "outputs_of",
     "predict_scan",
+    "take",
     "task_of",
 ]

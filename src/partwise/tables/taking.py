@@ -1,0 +1,60 @@
+"""Some rows of a scan, in memory, for what cannot be fitted or judged piece by piece."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from partwise.permutation import keyed_sample
+from partwise.protocols import Executor
+from partwise.sources import Scan
+from partwise.tables.sampling import sampled
+from partwise.tables.survey import survey
+
+__all__ = ["TakenRows", "take"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenRows:
+    """A keyed sample of the rows of a scan, in their order; ``n_rows`` is how many the scan has.
+
+    ``targets`` are class codes or values.
+    """
+
+    features: pd.DataFrame
+    targets: NDArray[Any]
+    weights: NDArray[np.float64] | None
+    groups: NDArray[Any] | None
+    n_rows: int
+
+
+def take(scan: Scan, task: str, labels: NDArray[Any] | None, n_rows: int, seed: int, executor: Executor) -> TakenRows:
+    """Return at most so many rows of a scan.
+
+    Parameters
+    ----------
+    labels
+        The class labels that codes are of, sorted; None in regression.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read, or values are missing where they must not be.
+    """
+    pieces = scan.source.pieces()
+    found = survey(scan, pieces, task, executor)
+    chosen = keyed_sample(found.n_rows, n_rows, seed)
+    block = sampled(pieces, found.starts, chosen, scan.columns, executor)
+    values = block.column(scan.target).to_pandas().to_numpy()
+    weights = None if scan.weight is None else block.column(scan.weight).cast(pa.float64()).to_numpy()
+    groups = None if scan.group is None else block.column(scan.group).to_pandas().astype(str).to_numpy(dtype=str)
+    return TakenRows(
+        features=found.rules.frame(block),
+        targets=values.astype(np.float64) if labels is None else np.searchsorted(labels, values),
+        weights=weights,
+        groups=groups,
+        n_rows=found.n_rows,
+    )

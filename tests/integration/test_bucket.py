@@ -1,0 +1,240 @@
+"""Tables and partition stores in a bucket, before one fake S3 server on loopback.
+
+Proves that the whole way works where there are objects in place of files: URIs with settings, listing, globs, reading
+in pieces, exchange and storing of partitions, and a manifest that is written last.
+
+Does not prove what the fake lacks: no eventual consistency and no throttling (all requests go to one process, which
+answers at once), no real credentials or policies (it takes any), no redirect to a region, no encryption, and no second
+node, as the executor is this process.
+"""
+
+import pickle
+import secrets
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from moto.server import ThreadedMotoServer
+from pyarrow import csv, feather, fs, parquet
+from sklearn.tree import DecisionTreeClassifier
+
+import partwise
+from partwise import InputError, PartitionedClassifier
+from partwise.errors import TableError
+from partwise.sources import open_source
+from partwise.stores import PartitionStore
+from partwise.tables import stored
+
+N_ROWS = 1_200
+
+
+def _table():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"x": rng.normal(size=N_ROWS), "whole": rng.integers(0, 50, N_ROWS)})
+    table["grade"] = np.where(table["x"] + rng.normal(size=N_ROWS) > 0, "a", "b")
+    return table
+
+
+TABLE = _table()
+FEATURES = ["x", "whole"]
+KINDS = pa.schema([("x", pa.float64()), ("whole", pa.int64()), ("grade", pa.string())])  # those that a CSV file has
+ARROW = pa.Table.from_pandas(TABLE, KINDS, preserve_index=False).replace_schema_metadata()
+WRITERS = {"parquet": parquet.write_table, "feather": feather.write_feather, "csv": csv.write_csv}
+
+
+class Bucket:
+    """A bucket as its user sees it: addresses, and a look at what is in it."""
+
+    def __init__(self, server):
+        self.name = f"partwise-{secrets.token_hex(4)}"
+        self._settings = f"endpoint_override={server}&scheme=http"
+        self.filesystem = fs.S3FileSystem(endpoint_override=server, scheme="http", allow_bucket_creation=True)
+        self.filesystem.create_dir(self.name)
+
+    def uri(self, path):
+        return f"s3://{self.name}/{path}?{self._settings}"
+
+    def write(self, path, table):
+        with self.filesystem.open_output_stream(f"{self.name}/{path}") as file:
+            WRITERS[path.rpartition(".")[2]](table, file)
+
+    def objects(self, folder):
+        """Return the paths of what lies below a folder, but for folders."""
+        infos = self.filesystem.get_file_info(fs.FileSelector(f"{self.name}/{folder}", recursive=True))
+        return {info.path.removeprefix(f"{self.name}/{folder}/") for info in infos if info.type == fs.FileType.File}
+
+
+@pytest.fixture(scope="module")
+def server():
+    """The address of a fake S3, and credentials for it in the environment, as a user has them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+            patch.delenv(name, raising=False)
+        patch.setenv("AWS_ACCESS_KEY_ID", "key")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+        server.start()
+        host, port = server.get_host_and_port()
+        yield f"{host}:{port}"
+        server.stop()
+
+
+@pytest.fixture
+def bucket(server):
+    """A bucket with the table in three Parquet files, among objects of other kinds."""
+    bucket = Bucket(server)
+    for index in (2, 1, 0):
+        bucket.write(f"table/{index}.parquet", ARROW.slice(400 * index, 400))
+    for name in ("README.md", "_SUCCESS", "_temporary/3.parquet"):
+        with bucket.filesystem.open_output_stream(f"{bucket.name}/table/{name}") as file:
+            file.write(b"no table")
+    return bucket
+
+
+def _read(uri, columns=None):
+    return pa.concat_tables(open_source(uri).scan(columns))
+
+
+def _model(storage=None, **settings):
+    settings = {"n_partitions": 3, "executor": "inline", "random_state": 0, "storage": storage} | settings
+    return PartitionedClassifier(DecisionTreeClassifier(max_depth=4), **settings)
+
+
+def _fit(bucket, **settings):
+    return _model(bucket.uri("store"), **settings).fit(partwise.scan(bucket.uri("table"), "grade"))
+
+
+def _digests(model):
+    return [member.content_digest for member in model.members_]
+
+
+@pytest.mark.parametrize("path", ["table", "table/", "table/*.parquet", "table/[0-9].parquet", "t*/?.parquet", "**"])
+def test_a_bucket_is_read_as_a_disk_is(path, bucket):
+    """A folder and globs are the rows of their objects in the order of the paths; the settings of the URI are none."""
+    assert _read(bucket.uri(path)).equals(ARROW)
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_one_object_of_each_format(ending, bucket):
+    """Every format is read from a bucket, in the columns asked for."""
+    bucket.write(f"one/rows.{ending}", ARROW)
+    assert _read(bucket.uri(f"one/rows.{ending}"), ["whole", "grade"]).equals(ARROW.select(["whole", "grade"]))
+
+
+def test_folders_of_a_bucket_give_columns(bucket):
+    """Folders named column=value are columns, in a bucket too."""
+    for year in (2013, 2014):
+        bucket.write(f"years/year={year}/0.parquet", ARROW.slice(0, 1))
+    assert _read(bucket.uri("years"), ["year"]).to_pydict() == {"year": [2013, 2014]}
+
+
+@pytest.mark.parametrize("path", ["nowhere", "nowhere.parquet", "table/*.csv", "nowhere/**"])
+def test_what_a_bucket_lacks_is_refused(path, bucket):
+    """The message has the URI, and the next step."""
+    with pytest.raises(InputError, match=r"'s3://partwise-.*Check the pa"):
+        partwise.scan(bucket.uri(path))
+
+
+def test_a_scan_of_a_bucket_can_be_sent(bucket):
+    """What was pickled reads the same rows, and finds the server and the credentials by itself."""
+    found = pickle.loads(pickle.dumps(partwise.scan(bucket.uri("table"), "grade")))  # noqa: S301 - our own bytes
+    assert pa.concat_tables([block for piece in found.source.pieces() for block in piece.blocks()]).equals(ARROW)
+
+
+def test_an_object_that_is_replaced_is_refused(bucket):
+    """Pieces are of the object that was listed."""
+    pieces = open_source(bucket.uri("table")).pieces()
+    bucket.write("table/1.parquet", ARROW.slice(0, 7))
+    with pytest.raises(InputError, match=r"table/1\.parquet' has changed since the table was opened"):
+        list(pieces[1].blocks())
+
+
+@pytest.mark.parametrize("settings", [{}, {"replication": 2}, {"partitioner": "clustered"}], ids=str)
+def test_members_are_those_of_the_table_in_memory(settings, bucket):
+    """Read from a bucket and stored in it, the table gives the same members, bit for bit, and they predict the same."""
+    model = _fit(bucket, **settings)
+    here = _model(**settings).fit(TABLE[FEATURES], TABLE["grade"])
+    assert _digests(model) == _digests(here)
+    assert (
+        model.predict(partwise.scan(bucket.uri("table/*.parquet"))).tolist() == here.predict(TABLE[FEATURES]).tolist()
+    )
+
+
+def test_partitions_lie_in_the_bucket(bucket):
+    """A complete table is its manifest and a file for each partition; nothing of the exchange is left."""
+    _fit(bucket)
+    (entry,) = PartitionStore(bucket.uri("store")).entries()
+    expected = {"manifest.json", *(part.file for part in entry.manifest.parts)}
+    assert bucket.objects(f"store/{entry.key}") == expected
+    assert sum(part.n_rows for part in entry.manifest.parts) == N_ROWS
+
+
+def test_stored_partitions_are_taken_again(bucket):
+    """The second fit writes nothing."""
+    digests = _digests(_fit(bucket))
+    before = bucket.objects("store")
+    assert _digests(_fit(bucket)) == digests
+    assert bucket.objects("store") == before
+
+
+def test_the_manifest_is_written_last(bucket, monkeypatch):
+    """All that a manifest names is in the bucket before it."""
+    commit = PartitionStore.commit
+    seen = []
+
+    def look(store, manifest):
+        seen.append((bucket.objects(f"store/{manifest.key}"), {part.file for part in manifest.parts}))
+        commit(store, manifest)
+
+    monkeypatch.setattr(PartitionStore, "commit", look)
+    _fit(bucket)
+    ((before, named),) = seen
+    assert before == named
+
+
+@pytest.mark.parametrize(("owner", "step"), [(stored, "scatter"), (stored, "gather"), (PartitionStore, "commit")])
+def test_an_interrupted_build_is_not_found(owner, step, bucket, monkeypatch):
+    """What a run leaves that ends before its manifest is nobody's table, and the next run stores the table anew."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(owner, step, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        _fit(bucket)
+    store = PartitionStore(bucket.uri("store"))
+    (left,) = store.entries()
+    assert (left.manifest, store.find(left.key)) == (None, None)
+    monkeypatch.undo()
+    assert _digests(_fit(bucket)) == _digests(_model().fit(TABLE[FEATURES], TABLE["grade"]))
+    assert store.find(left.key) is not None
+
+
+def test_a_partition_that_is_missing_is_told(bucket):
+    """A manifest whose objects are gone is no complete table."""
+    _fit(bucket)
+    (entry,) = PartitionStore(bucket.uri("store")).entries()
+    name = f"store/{entry.key}/{entry.manifest.parts[1].file}"
+    bucket.filesystem.delete_file(f"{bucket.name}/{name}")
+    with pytest.raises(TableError, match=r"part-00001\.parquet' is missing"):
+        _fit(bucket)
+
+
+def test_deleting_leaves_nothing(bucket):
+    """An entry goes with all its objects."""
+    _fit(bucket)
+    store = PartitionStore(bucket.uri("store"))
+    (entry,) = store.entries()
+    store.delete(entry.key)
+    assert list(store.entries()) == []
+    assert bucket.objects("store") == set()
+
+
+def test_a_bucket_that_does_not_exist_is_told(bucket):
+    """A store is not made into a bucket that nobody asked for."""
+    uri = bucket.uri("store").replace(bucket.name, "nobodys-bucket")
+    with pytest.raises(InputError, match=r"nobodys-bucket/store' cannot be written to"):
+        _model(uri).fit(partwise.scan(bucket.uri("table"), "grade"))

@@ -217,3 +217,23 @@ def test_the_default_learner_takes_a_scan(folder, tmp_path):
         LogisticRegression(), n_partitions=3, encoder="table", executor="inline", random_state=0, storage=str(tmp_path)
     ).fit(partwise.scan(folder, "grade", columns=ENCODED))
     assert model.predict(partwise.scan(folder)).tolist() == model.predict(TABLE[ENCODED]).tolist()
+
+
+@pytest.fixture(scope="module")
+def dataset(ray_session):  # noqa: ARG001 - Ray for Ray Data
+    """The table as a dataset of Ray Data in five blocks."""
+    import ray  # noqa: PLC0415 - tests that need no Ray shall not load it
+
+    return ray.data.from_arrow([pa.Table.from_pandas(TABLE, preserve_index=False)]).repartition(5)
+
+
+def test_a_dataset_of_ray_data_gives_the_same_members(dataset, tmp_path):
+    """Its blocks are pieces like those of a file, and never come to the driver as a whole."""
+    model = _tree(tmp_path, executor=RayExecutor()).fit(partwise.scan(dataset, "grade", columns=NUMERIC))
+    assert _digests(model) == _digests(_in_memory(_tree(tmp_path)))
+
+
+def test_a_dataset_of_ray_data_is_predicted(dataset, tmp_path):
+    """Predictions of its blocks come in their order."""
+    model = _tree(tmp_path).fit(partwise.scan(dataset, "grade", columns=NUMERIC))
+    assert model.predict(partwise.scan(dataset)).tolist() == model.predict(TABLE[NUMERIC]).tolist()

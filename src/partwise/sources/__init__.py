@@ -1,8 +1,9 @@
 """Sources: where rows come from, piece by piece."""
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pyarrow as pa
@@ -40,7 +41,7 @@ def scan(
     ----------
     data
         A path, a folder, a glob such as ``"flights/*.parquet"``, or a URI that pyarrow or fsspec can open; Parquet,
-        Feather or CSV. Also an Arrow table, or a DataFrame of pandas or polars.
+        Feather or CSV. Also an Arrow table, a DataFrame of pandas or polars, or a ``ray.data.Dataset``.
     target
         The column to predict; None where the scan is only predicted.
     weight, group, time
@@ -63,8 +64,16 @@ def scan(
     >>> scan(pa.table({"x": [1.0, 2.0], "y": ["a", "b"]}), target="y").features
     ('x',)
     """
-    source = open_source(str(data)) if isinstance(data, (str, Path)) else ArrowSource(as_arrow(data))
-    return Scan.of(source, target, weight=weight, group=group, time=time, columns=columns, drop=drop)
+    return Scan.of(_source_of(data), target, weight=weight, group=group, time=time, columns=columns, drop=drop)
+
+
+def _source_of(data: Any) -> Source:
+    if isinstance(data, (str, Path)):
+        return open_source(str(data))
+    if type(data).__module__.startswith("ray.data."):
+        # Not at the top: loading partwise must not load ray.
+        return cast("Source", import_module("partwise.sources.ray_dataset").RayDatasetSource(data))
+    return ArrowSource(as_arrow(data))
 
 
 def read_table(source: Source, columns: Sequence[str] | None = None) -> pd.DataFrame:

@@ -12,10 +12,12 @@ import pytest
 from pyarrow import parquet
 
 from fakes import wine_table
+from partwise.cli import main
 from partwise.comparison.dataset import Roles, make_dataset
+from partwise.config import TrainConfig
 from partwise.errors import InputError
 from partwise.executors import InlineExecutor
-from partwise.experiment import PredictConfig, predict
+from partwise.experiment import PredictConfig, predict, train
 from partwise.experiment import predicting as prediction
 from partwise.model_store import load_model
 
@@ -76,35 +78,28 @@ def test_the_run_is_tracked(folder):
     assert parent.data.metrics["ensemble_accuracy"] > 0.8
 
 
-@pytest.mark.parametrize(
-    "options",
-    [["--test-size", "0"], ["--group", "grower"], ["--time", "bottled"], ["--test", "wine/0.parquet"]],
-    ids=lambda options: options[0],
-)
-def test_test_rows_may_be_chosen_otherwise(options, folder, tmp_path):
-    """No rows, whole groups, the last in time, or another table."""
-    out = tmp_path / "run"
-    _run(
-        folder,
-        "train",
-        "wine",
-        "--target",
-        "cultivar",
-        "--learner",
-        "tree",
-        "--partitions",
-        2,
-        *options,
-        "--output",
-        out,
+def _train(folder, output, **settings):
+    """Train in this process, on the session's Ray."""
+    config = TrainConfig.checked(
+        data=str(folder / "wine"), target="cultivar", learner="tree", tracking_uri="off", output=output, **settings
     )
-    record = json.loads((out / "training.json").read_text())
-    data = None if options[0] in {"--test-size", "--test"} else options[1]
-    expected = {"--test-size": 0, "--test": 238}.get(options[0])
-    if data is not None:
-        role = {"group" if options[0] == "--group" else "time": data}
-        expected = len(make_dataset(TABLE, Roles(target="cultivar", **role), "auto").test)
-    assert record["n_test"] == expected
+    return train(config)
+
+
+@pytest.mark.usefixtures("ray_session")
+@pytest.mark.parametrize(
+    "settings", [{"test_size": 0.0}, {"group": "grower"}, {"time": "bottled"}, {"test": "0"}], ids=str
+)
+def test_test_rows_may_be_chosen_otherwise(settings, folder, tmp_path):
+    """No rows, whole groups, the last in time, or another table."""
+    if "test" in settings:
+        settings, expected = {"test": folder / "wine" / "0.parquet"}, 238
+    elif "test_size" in settings:
+        expected = 0
+    else:
+        expected = len(make_dataset(TABLE, Roles(target="cultivar", **settings), "auto").test)
+    done = _train(folder, tmp_path / "run", partitions=2, storage=str(tmp_path / "store"), **settings)
+    assert done.training.n_test == expected
 
 
 def test_a_plan_needs_no_ray(folder):
@@ -191,19 +186,25 @@ def test_a_table_without_the_models_columns_is_refused(folder, tmp_path):
         predict(config, executor=InlineExecutor())
 
 
-def test_the_store_is_listed_and_cleaned(folder, tmp_path):
+@pytest.mark.usefixtures("ray_session")
+def test_the_store_is_listed_and_cleaned(folder, tmp_path, capsys):
     """Tables are listed by key; cleaning spares what is complete, unless it is named."""
     store = tmp_path / "store"
-    arguments = ["--target", "cultivar", "--learner", "tree", "--partitions", 2, "--tracking-uri", "off"]
-    _run(folder, "train", "wine", *arguments, "--storage", store, "--output", tmp_path / "run")
+    _train(folder, tmp_path / "run", partitions=2, storage=str(store))
     (store / "left" / "over").mkdir(parents=True)
-    listed = json.loads(_run(folder, "store", "list", "--storage", store, "--json").stdout)
+
+    def asked(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main(["store", *arguments, "--storage", str(store)])
+        return ended.value.code, capsys.readouterr().out
+
+    listed = json.loads(asked("list", "--json")[1])
     (key,) = [entry["key"] for entry in listed if entry["manifest"] is not None]
     assert len(listed) == 2
-    assert "1 of 2 tables" in _run(folder, "store", "clean", "--storage", store).stdout
+    assert "1 of 2 tables" in asked("clean")[1]
     assert [path.name for path in store.iterdir()] == [key]
-    _run(folder, "store", "clean", "--storage", store, "--key", "nonesuch", code=2)
-    _run(folder, "store", "clean", "--storage", store, "--key", key[:6])
+    assert asked("clean", "--key", "nonesuch")[0] == 2
+    assert asked("clean", "--key", key[:6])[0] == 0
     assert list(store.iterdir()) == []
 
 
@@ -240,11 +241,10 @@ def test_a_sample_is_said_in_so_many_words(compared):
     assert any("as many as the free memory" in note for note in record["notes"])
 
 
-@pytest.mark.usefixtures("compared")
+@pytest.mark.usefixtures("compared", "ray_session")
 def test_members_are_those_of_a_training(folder, tmp_path):
     """`compare` from files fits the members that `train` does."""
-    asked = ["--target", "cultivar", "--learner", "tree", "--partitions", 3, "--tracking-uri", "off"]
-    _run(folder, "train", "wine", *asked, "--output", tmp_path / "run")
+    _train(folder, tmp_path / "run", partitions=3, storage=str(tmp_path / "store"))
     mine, theirs = (
         [member["content_digest"] for member in json.loads((place / "members.json").read_text())]
         for place in (tmp_path / "run", folder / "compared" / "run")

@@ -99,6 +99,17 @@ def test_a_manifest_of_something_else_is_refused(content, tmp_path):
         _fit(tmp_path)
 
 
+def test_a_manifest_that_leads_elsewhere_is_refused(tmp_path):
+    """The files of a table lie below its folder."""
+    _fit(tmp_path)
+    path = tmp_path / _entry(tmp_path).key / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["parts"][0]["file"] = "../../elsewhere.parquet"
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(TableError, match="no manifest of ours"):
+        _fit(tmp_path)
+
+
 def test_what_is_not_finished_is_never_found(tmp_path, monkeypatch):
     """A run that ends while the store is built leaves no manifest, and the next run stores the table anew."""
     monkeypatch.setattr(PartitionStore, "commit", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))

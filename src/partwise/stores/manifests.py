@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["Manifest", "StoredPart"]
 
@@ -16,7 +16,7 @@ class StoredPart(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    file: str
+    file: str = Field(pattern=r"^[0-9a-f]+/part-\d+\.parquet$")
     n_bytes: int
     n_rows: int
     row_groups: int

@@ -1,6 +1,5 @@
 """Partitions on a disk or in a bucket: one Parquet file each, and a manifest that is written last."""
 
-import json
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -36,6 +35,11 @@ class Build:
 
     filesystem: fs.FileSystem
     folder: str
+
+    @property
+    def token(self) -> str:
+        """The name of the folder, which no other build has."""
+        return self.folder.rpartition("/")[2]
 
     def path(self, name: str) -> str:
         """Return the path of a file in the folder."""
@@ -142,7 +146,7 @@ class PartitionStore:
         # A bucket has no rename, but an object there appears whole.
         written = f"{path}.{secrets.token_hex(4)}.tmp" if local else path
         with filesystem.open_output_stream(written) as file:
-            file.write(json.dumps(manifest.model_dump(), indent=1).encode())
+            file.write(manifest.model_dump_json(indent=1).encode())
         if local:
             filesystem.move(written, path)
 

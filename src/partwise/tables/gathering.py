@@ -73,7 +73,7 @@ def gather(shared: Gather, payload: tuple[int, Sequence[tuple[str, Sequence[int]
                 target = moments if target is None else target.merged(moments)
     info = shared.build.filesystem.get_file_info(path)
     return StoredPart(
-        file=name,
+        file=f"{shared.build.token}/{name}",
         n_bytes=info.size or 0,
         n_rows=n_rows,
         row_groups=groups,

@@ -19,7 +19,7 @@ __all__ = ["HeldOutSource"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutPiece:
-    """The rows of a piece on one side of a hold-out."""
+    """The rows of a piece on one side of a hold-out; ``mark`` tells rules and sides apart."""
 
     piece: Piece
     keying: Keying
@@ -27,6 +27,7 @@ class HeldOutPiece:
     start: int
     seen: NDArray[np.int64] | None
     test: bool
+    mark: str
 
     nulls = None
     n_rows = None
@@ -39,7 +40,7 @@ class HeldOutPiece:
     @property
     def fingerprint(self) -> str:
         """What changes when the rows do."""
-        return f"{self.piece.fingerprint} {content_digest(self.rule)} {'test' if self.test else 'train'}"
+        return f"{self.piece.fingerprint} {self.mark}"
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield the rows block by block, in order."""
@@ -97,6 +98,7 @@ class HeldOutSource:
     def pieces(self) -> list[HeldOutPiece]:
         """Return the pieces of the source, each with the rows of this side."""
         found = self.survey
+        mark = f"{content_digest(self.rule)} {'test' if self.test else 'train'}"
         return [
             HeldOutPiece(
                 piece=piece,
@@ -105,6 +107,7 @@ class HeldOutSource:
                 start=int(found.starts[index]),
                 seen=None if found.label_starts is None else found.label_starts[index],
                 test=self.test,
+                mark=mark,
             )
             for index, piece in enumerate(self.source.pieces())
         ]

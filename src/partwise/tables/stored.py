@@ -230,7 +230,6 @@ class StoredTable:
         parts: list[StoredPart] = in_order(executor.run(gather, told, places))
         build.delete(_EXCHANGE)
         check_sizes(cut.partitioner, np.array([part.n_rows for part in parts]))
-        token = build.folder.rpartition("/")[2]
         manifest = Manifest(
             key=cut.key,
             name=self.scan.source.name,
@@ -242,7 +241,7 @@ class StoredTable:
             columns={each.name: str(each.type) for each in schema},
             labels=None if self.labels is None else self.labels.tolist(),
             sources=[piece.fingerprint for piece in self.pieces],
-            parts=[part.model_copy(update={"file": f"{token}/{part.file}"}) for part in parts],
+            parts=parts,
         )
         self.store.commit(manifest)
         return manifest

@@ -73,14 +73,22 @@ def _column(name: str, values: Any, n_rows: int) -> "pd.Series[Any]":
 
 
 def read_groups(column: "pd.Series[Any]") -> NDArray[Any]:
-    """Return groups as sortable keys: numbers as they are, everything else as text."""
+    """Return groups as sortable keys: numbers as they are, times as microseconds, everything else as text."""
     if pd.api.types.is_numeric_dtype(column):
         return column.to_numpy()
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return read_times(column)  # as text, midnight looks otherwise among midnights than among other times
     return column.astype(str).to_numpy(dtype=np.str_)
 
 
-def read_times(column: "pd.Series[Any]") -> NDArray[Any]:
+def read_times(column: "pd.Series[Any]", *, whole: bool = True) -> NDArray[Any]:
     """Return times as numbers that sort as time does: dates and texts of dates in microseconds, numbers as they are.
+
+    Parameters
+    ----------
+    whole
+        Whether the column is that of a whole table. In a part of one, only texts as of ISO 8601 are dates: what
+        another format is would be guessed from the first value, and so from where the table was divided.
 
     Raises
     ------
@@ -90,15 +98,28 @@ def read_times(column: "pd.Series[Any]") -> NDArray[Any]:
     if pd.api.types.is_numeric_dtype(column):
         return column.to_numpy()
     try:
+        return _microseconds(pd.to_datetime(column, utc=True, format="ISO8601"))
+    except (ValueError, TypeError) as error:
+        if not whole:
+            raise InputError(
+                f"The times in {str(column.name)!r} are neither numbers, nor dates, nor texts such as "
+                f"2026-01-31T12:00, but for instance {column.iloc[0]!r}. Give one of these: other formats are "
+                "understood only in tables that are read as a whole."
+            ) from error
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # several formats in one column are no fault
-            return pd.to_datetime(column, utc=True).to_numpy(dtype="datetime64[us]").astype(np.int64)
+            return _microseconds(pd.to_datetime(column, utc=True))
     except (ValueError, TypeError) as error:
         named = "" if column.name is None else f" in {str(column.name)!r}"
         raise InputError(
             f"The times{named} are neither numbers nor dates, such as {column.iloc[0]!r}: {str(error).splitlines()[0]} "
             "Give numbers, dates, or text such as 2026-01-31T12:00."
         ) from error
+
+
+def _microseconds(times: "pd.Series[Any]") -> NDArray[np.int64]:
+    return times.to_numpy(dtype="datetime64[us]").astype(np.int64)
 
 
 def table_statistics(keys: RowKeys) -> TableStatistics:

@@ -27,11 +27,22 @@ _FOLDS = 5
 class _Described:
     """What a predictor without the members that saw a block says about it.
 
-    ``outputs`` are None where they are not to be kept. ``losses`` are the weighted sums of the members' losses, shape
-    (members,), ``combined`` those of the predictor, shape (targets,); ``seen`` says which members saw the block.
+    Parameters
+    ----------
+    first
+        The first of the block's rows.
+    rows, outputs
+        None where they are not to be kept.
+    seen
+        Which members saw the block, shape (members,).
+    losses, combined
+        Weighted sums of the members' losses, shape (members,), and of those of the predictor, shape (targets,).
+    target
+        The moments of the target.
     """
 
-    rows: NDArray[np.int64]
+    first: int
+    rows: NDArray[np.int64] | None
     outputs: NDArray[np.float64] | None
     seen: NDArray[np.bool_]
     losses: NDArray[np.float64]
@@ -71,10 +82,10 @@ def collect_evidence(predictor: Aggregate, cut: CutTable, executor: Executor) ->
         outputs = np.empty((cut.n_rows, width))
         for block in described:
             outputs[block.rows] = block.outputs
-    shares = combined / target.weight
+    scores = target.explained(combined) if pool.n_classes is None else 1.0 - combined / target.weight
     return Evidence(
         outputs=outputs,
-        score=float(1.0 - (shares / target.variances if pool.n_classes is None else shares).mean()),
+        score=float(scores.mean()),
         member_scores=scores_of_losses(losses, totals, None if pool.n_classes is not None else target),
     )
 
@@ -132,7 +143,7 @@ def _check(pool: MemberPool) -> None:
 
 
 def _first_row(block: _Described) -> int:
-    return int(block.rows[0])
+    return block.first
 
 
 def _seen(pool: MemberPool, block: Unseen) -> NDArray[np.bool_]:
@@ -193,7 +204,8 @@ def _descriptions(predictor: Aggregate, blocks: Iterator[Unseen], *, keeps: bool
             values = np.zeros((len(block.y), 1))
             combined = np.array([weights @ (outputs.argmax(axis=1) != block.y)])
         yield _Described(
-            rows=block.rows,
+            first=int(block.rows[0]),
+            rows=block.rows if keeps else None,
             outputs=outputs if keeps else None,
             seen=seen,
             losses=losses,

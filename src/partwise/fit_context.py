@@ -70,10 +70,12 @@ class FittedContext:
         learned, n_classes = self.evidence(), self.pool.n_classes
         said = cross_fitted(combiner, self.pool, learned)
         outputs: NDArray[np.float64] | None = said
-        if len(learned.rows) < self.cut.n_rows:
+        if self.partitions.rows is None:
+            outputs = None
+        elif len(learned.rows) < self.cut.n_rows:
             outputs = collect_evidence(predictor, self.cut, self.executor).outputs
-            if outputs is not None:
-                outputs[learned.rows] = said
+            assert outputs is not None  # noqa: S101 - the rows are in memory
+            outputs[learned.rows] = said
         return Evidence(
             outputs=outputs,
             score=score_of(said, learned.y, learned.weights, n_classes),

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 __all__ = ["Moments"]
 
+_ROUNDING = 1e-15
+
 
 @dataclass(frozen=True, slots=True)
 class Moments:
@@ -33,6 +35,16 @@ class Moments:
         apart = other.means - self.means
         squares = self.squares + other.squares + apart**2 * self.weight * share
         return Moments(total, self.means + apart * share, squares)
+
+    def explained(self, squared: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return R² of each column, from weighted sums of squared errors, shape (columns,).
+
+        A column without variance has R² 1 where it was met exactly, else 0, as in scikit-learn.
+        """
+        varies = self.squares > _ROUNDING * (self.squares + self.weight * self.means**2)
+        scores = np.where(squared > 0, 0.0, 1.0)
+        scores[varies] = 1.0 - squared[varies] / self.squares[varies]
+        return scores
 
     @property
     def variances(self) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """Progress on stderr: members or pieces done, rows per second, time left."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -23,11 +23,11 @@ def member_progress(sizes: NDArray[np.int64], *, shown: bool) -> Iterator[Callab
 @contextmanager
 def piece_progress(
     n_pieces: int, n_done: int, *, shown: bool
-) -> Iterator[Callable[[Iterable[TaskOutcome]], Iterator[TaskOutcome]]]:
+) -> Iterator[Callable[[Iterable[TaskOutcome]], Generator[TaskOutcome, None, None]]]:
     """Yield a function that passes outcomes on, and moves the bar by those whose value is a number of rows."""
     with _bar("pieces", n_pieces, n_done, shown=shown) as advance:
 
-        def observed(outcomes: Iterable[TaskOutcome]) -> Iterator[TaskOutcome]:
+        def observed(outcomes: Iterable[TaskOutcome]) -> Generator[TaskOutcome, None, None]:
             for outcome in outcomes:
                 advance(outcome.value or 0)
                 yield outcome

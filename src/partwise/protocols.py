@@ -269,6 +269,10 @@ class Table(Protocol):
     def n_counting(self) -> int:
         """The number of rows that do not have weight zero."""
 
+    @property
+    def fits_in_memory(self) -> bool:
+        """Whether this process can hold all rows while one model is fitted on them."""
+
     def sample(self) -> tuple[Part, RowKeys]:
         """Return rows to try things on, and their keys: all of them, or as many as this process may hold."""
 

@@ -11,17 +11,31 @@ from pathlib import Path
 __all__ = ["Stopwatch", "Usage", "available_memory", "measure_usage", "ran_here"]
 
 _MEMORY = Path("/proc/meminfo")
+_LIMITS = (
+    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
+    (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes")),
+)
+"""What control groups allow, and what is used of it, as a container sees them."""
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
 def available_memory() -> int | None:
-    """Return the bytes of memory that are free, or would be if caches were dropped; None where it is not told."""
+    """Return the bytes of memory that are free, caches counted as free, in this container; None where none are told."""
+    free = [_reading(_MEMORY, "MemAvailable:", 1024)]
+    for limit, used in _LIMITS:
+        most, held = _reading(limit), _reading(used)
+        free.append(None if most is None or held is None else max(0, most - held))
+    return min((each for each in free if each is not None), default=None)
+
+
+def _reading(path: Path, name: str = "", unit: int = 1) -> int | None:
+    """Return the number after a name in a file of the kernel, None where there is none."""
     try:
-        lines = _MEMORY.read_text().splitlines()
-    except OSError:
+        lines = path.read_text().splitlines()
+        return next((unit * int(line.removeprefix(name).split()[0]) for line in lines if line.startswith(name)), None)
+    except (OSError, ValueError):  # no such file, or "max"
         return None
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
 
 
 def ran_here(node: str, process: int) -> bool:

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from partwise.errors import InputError
 from partwise.recipes import Recipe
 
 __all__ = ["Judges", "Selection", "Trial", "beside", "choose"]
@@ -90,6 +91,23 @@ class Selection:
     reason: str
     trials: tuple[Trial, ...]
     cpu_seconds: float
+
+    def without_one_model(self) -> "Selection":
+        """Return the best ensemble of the trials in place of one model, which cannot be had.
+
+        Raises
+        ------
+        InputError
+            If every ensemble failed.
+        """
+        if self.recipe.n_partitions > 1:
+            return self
+        judged = [trial for trial in self.trials if trial.failure is None and trial.recipe.n_partitions > 1]
+        if not judged:
+            raise InputError("Every ensemble failed in the trials, and memory does not hold one model on all rows.")
+        best = max(judged, key=lambda trial: (trial.n_rows, *_merit(trial)))
+        reason = f"{self.reason} Memory does not hold one model on all rows, so '{best.recipe.name}' is taken."
+        return replace(self, recipe=best.recipe, reason=reason)
 
     def leaderboard(self) -> pd.DataFrame:
         """Return one row a recipe, best first: score, difference to one model with its 95 % interval, and cost."""

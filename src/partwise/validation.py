@@ -16,7 +16,15 @@ from partwise.errors import InputError
 from partwise.sources import Scan
 from partwise.sources.memory import as_features, as_target
 
-__all__ = ["check_estimator", "class_target", "read_features", "read_scan", "read_weights", "value_target"]
+__all__ = [
+    "check_estimator",
+    "check_takes_weights",
+    "class_target",
+    "read_features",
+    "read_scan",
+    "read_weights",
+    "value_target",
+]
 
 
 def check_estimator(estimator: Any, task: str) -> None:
@@ -93,11 +101,18 @@ def read_scan(owner: Any, scan: Scan, template: Any, others: dict[str, Any]) -> 
     if scan.target is None:
         raise InputError("The scan names no target to fit on. Give it: partwise.scan(data, target=COLUMN).")
     if scan.weight is not None:
-        _check_takes_weights(template)
+        check_takes_weights(template)
     validate_data(owner, pd.DataFrame(columns=list(scan.features)), reset=True, skip_check_array=True)
 
 
-def _check_takes_weights(template: Any) -> None:
+def check_takes_weights(template: Any) -> None:
+    """Refuse weights for an estimator that takes none.
+
+    Raises
+    ------
+    InputError
+        If it takes none.
+    """
     if not has_fit_parameter(template, "sample_weight"):
         raise InputError(
             f"{type(template).__name__} takes no sample_weight. Leave the weights out, or choose a learner that "
@@ -115,7 +130,7 @@ def read_weights(weights: Any, X: Any, template: Any) -> NDArray[np.float64] | N
     """
     if weights is None:
         return None
-    _check_takes_weights(template)
+    check_takes_weights(template)
     values = np.asarray(weights, dtype=np.float64)
     broken = int((~np.isfinite(values)).sum())
     if broken:

@@ -191,7 +191,8 @@ def test_the_store_is_listed_and_cleaned(folder, tmp_path, capsys):
     """Tables are listed by key; cleaning spares what is complete, unless it is named."""
     store = tmp_path / "store"
     _train(folder, tmp_path / "run", partitions=2, storage=str(store))
-    (store / "left" / "over").mkdir(parents=True)
+    (store / ("0" * 32) / "over").mkdir(parents=True)
+    (store / "of another program").mkdir()
 
     def asked(*arguments):
         with pytest.raises(SystemExit) as ended:
@@ -202,10 +203,10 @@ def test_the_store_is_listed_and_cleaned(folder, tmp_path, capsys):
     (key,) = [entry["key"] for entry in listed if entry["manifest"] is not None]
     assert len(listed) == 2
     assert "1 of 2 tables" in asked("clean")[1]
-    assert [path.name for path in store.iterdir()] == [key]
+    assert sorted(path.name for path in store.iterdir()) == sorted([key, "of another program"])
     assert asked("clean", "--key", "nonesuch")[0] == 2
     assert asked("clean", "--key", key[:6])[0] == 0
-    assert list(store.iterdir()) == []
+    assert [path.name for path in store.iterdir()] == ["of another program"]
 
 
 @pytest.fixture(scope="module")

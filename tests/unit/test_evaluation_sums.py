@@ -57,6 +57,24 @@ def test_one_class_has_no_area():
     assert (found["roc_auc"], found["accuracy"]) == (None, 1.0)
 
 
+def test_scores_near_one_are_told_apart():
+    """Where nearly all rows are of one class, its probabilities crowd near 1, and the area is right all the same."""
+    rng = np.random.default_rng(0)
+    y = (rng.random(20_000) < 0.999).astype(int)
+    odds = rng.normal(9.0, 1.0, 20_000) + 2.0 * y
+    outputs = np.column_stack([1 / (1 + np.exp(odds)), 1 / (1 + np.exp(-odds))])
+    expected = scores_of(Truth(y, 2), Outputs.from_array(outputs, "probability"))["roc_auc"]
+    assert _merged(y, outputs, 2, "probability")["roc_auc"] == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(("error", "score"), [(0.0, 1.0), (0.5, 0.0)])
+def test_a_constant_target_is_met_or_not(error, score):
+    """Without variance R² is 1 or 0, as for all rows together."""
+    y = np.full(50, 7.0)
+    sums = ValueSums.of(Truth(y), Outputs(y + error, None, "value"))
+    assert sums.scores()["r2"] == score == scores_of(Truth(y), Outputs(y + error, None, "value"))["r2"]
+
+
 def test_errors_of_blocks_are_those_of_all_rows():
     """R², RMSE and MAE follow from sums, although the target is far from zero."""
     rng = np.random.default_rng(0)

@@ -84,9 +84,11 @@ def test_the_class_of_one_row_is_trained_on():
     ("settings", "said"),
     [
         ({"split": "grade", "target": "part"}, r"'grade' has the values a, b, c\. Valid: train, test"),
-        ({"target": "grade", "share": 1e-9, "table": TABLE[:1].assign(grade="a")}, "class"),
+        ({"target": "grade", "table": TABLE.assign(grade="a")}, "1 class only"),
+        ({"target": "grade", "time": "one", "table": TABLE.assign(one=1)}, "leaves 0 training and 1,000 test rows"),
+        ({"target": "grade", "split": "part", "table": TABLE.assign(part="train")}, "leaves 1,000 training and 0 test"),
         ({"target": "grade", "group": "one", "table": TABLE.assign(one=1)}, "one group only"),
-        ({"target": "price", "task": "regression", "table": TABLE[:1]}, "leaves no training or no test rows"),
+        ({"target": "price", "task": "regression", "table": TABLE[:1]}, "leaves 0 training and 1 test rows"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -114,3 +116,30 @@ def test_the_task_is_that_of_a_table_in_memory(values, task):
     table = pd.DataFrame({"row": np.arange(100), "y": values})
     assert task_of(partwise.scan(table, "y"), InlineExecutor()) == task
     assert make_dataset(table, Roles(target="y"), "auto").task == task
+
+
+def test_another_table_of_test_rows_brings_its_own_classes():
+    """A class that no training row has is a label, not taken for another one."""
+    train, test = TABLE.assign(grade=["a", "c"] * 500), TABLE[:10].assign(grade="b")
+    scans = (partwise.scan(table, "grade", columns=["row"]) for table in (train, test))
+    divided = divide(next(scans), "classification", InlineExecutor(), share=0.2, seed=0, test=next(scans), split=None)
+    assert divided.labels.tolist() == ["a", "b", "c"]
+    assert (divided.n_train, divided.n_test) == (1_000, 10)
+
+
+def test_sides_of_two_columns_are_told_apart():
+    """Rows that another column divides are another table, though all else is the same."""
+    table = TABLE.assign(other=TABLE["part"].to_numpy()[::-1])
+    sides = [
+        divide(
+            partwise.scan(table, "grade", columns=["row"]),
+            "classification",
+            InlineExecutor(),
+            share=0.2,
+            seed=0,
+            test=None,
+            split=split,
+        ).train.source.pieces()[0]
+        for split in ("part", "other")
+    ]
+    assert sides[0].fingerprint != sides[1].fingerprint

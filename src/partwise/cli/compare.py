@@ -39,44 +39,16 @@ def compare(  # noqa: PLR0913, PLR0917 - the options are the interface
     seed: o.Seed = 0,
     output: o.Output = None,
     as_json: o.Json = False,  # noqa: FBT002 - a flag
-    debug: o.Debug = False,  # noqa: ARG001, FBT002 - read in main
+    debug: o.Debug = False,  # noqa: FBT002 - read in main
 ) -> None:
     """Compare one model per partition, combined, with one model on all rows."""
+    given = o.settings(locals())
     # Not at the top: --help should not wait for Ray and scikit-learn.
     from partwise.comparison.table import comparison_table  # noqa: PLC0415
     from partwise.config import CompareConfig  # noqa: PLC0415
     from partwise.experiment import compare as run_comparison  # noqa: PLC0415
 
-    config = CompareConfig.checked(
-        data=data,
-        target=target,
-        learner=learner,
-        param=tuple(param or ()),
-        partitions=partitions,
-        partitioner=partitioner,
-        combine=combine,
-        replication=replication,
-        match_updates=match_updates,
-        task=task,
-        metric=metric,
-        test_size=test_size,
-        test=test,
-        split_column=split_column,
-        time=time,
-        weight=weight,
-        group=group,
-        drop=tuple(drop or ()),
-        encode=encode,
-        evidence=evidence,
-        address=address,
-        cpus_per_member=cpus_per_member,
-        ship=tuple(ship or ()),
-        storage=storage,
-        tracking_uri=tracking_uri,
-        experiment=experiment,
-        seed=seed,
-        output=output,
-    )
+    config = CompareConfig.checked(**given)
     find_modules(config.ship)
     run = run_comparison(config, say, show_progress=True)
     if as_json:

@@ -1,9 +1,12 @@
 """The options that commands share: one thing has one name, one help and one type everywhere."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+_NO_SETTINGS = ("as_json", "debug", "dry_run")
 
 Data = Annotated[
     str,
@@ -64,3 +67,10 @@ Output = Annotated[Path | None, typer.Option(help="Run directory to make; absent
 Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON on stdout.")]
 Debug = Annotated[bool, typer.Option(help="Show tracebacks.")]
 DryRun = Annotated[bool, typer.Option(help="Tell sizes, disk and memory that are needed, and do nothing.")]
+
+
+def settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a command's parameters as settings: what may be repeated as a tuple, without what is about output."""
+    repeated = ("param", "drop", "ship")
+    wanted = {name: value for name, value in given.items() if name not in _NO_SETTINGS}
+    return wanted | {name: tuple(wanted[name] or ()) for name in repeated if name in wanted}

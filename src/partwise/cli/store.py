@@ -79,5 +79,8 @@ def clean(
     doomed = [entry for entry in entries.values() if everything or entry.manifest is None or entry.key in named]
     for entry in doomed:
         place.delete(entry.key)
+    for entry in entries.values():
+        if entry not in doomed:
+            place.sweep(entry)
     freed = sum(entry.n_bytes for entry in doomed)
     Console().print(f"{len(doomed)} of {len(entries)} tables deleted, {freed / 1e6:,.1f} MB freed.")

@@ -40,45 +40,17 @@ def train(  # noqa: PLR0913, PLR0917 - the options are the interface
     output: o.Output = None,
     dry_run: o.DryRun = False,  # noqa: FBT002 - a flag
     as_json: o.Json = False,  # noqa: FBT002 - a flag
-    debug: o.Debug = False,  # noqa: ARG001, FBT002 - read in main
+    debug: o.Debug = False,  # noqa: FBT002 - read in main
 ) -> None:
     """Train the ensemble alone, on a table of any size: workers read it in pieces, this process holds samples."""
+    given = o.settings(locals())
     # Not at the top: --help should not wait for Ray and scikit-learn.
     from partwise.comparison.training_table import training_table  # noqa: PLC0415
     from partwise.config import TrainConfig  # noqa: PLC0415
     from partwise.experiment import plan_training  # noqa: PLC0415
     from partwise.experiment import train as run_training  # noqa: PLC0415
 
-    config = TrainConfig.checked(
-        data=data,
-        target=target,
-        learner=learner,
-        param=tuple(param or ()),
-        partitions=partitions,
-        partitioner=partitioner,
-        combine=combine,
-        replication=replication,
-        match_updates=match_updates,
-        task=task,
-        metric=metric,
-        test_size=test_size,
-        test=test,
-        split_column=split_column,
-        time=time,
-        weight=weight,
-        group=group,
-        drop=tuple(drop or ()),
-        encode=encode,
-        evidence=evidence,
-        address=address,
-        cpus_per_member=cpus_per_member,
-        ship=tuple(ship or ()),
-        storage=storage,
-        tracking_uri=tracking_uri,
-        experiment=experiment,
-        seed=seed,
-        output=output,
-    )
+    config = TrainConfig.checked(**given)
     find_modules(config.ship)
     if dry_run:
         plan = plan_training(config)

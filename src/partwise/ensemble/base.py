@@ -174,6 +174,8 @@ class PartitionedEstimator(BaseEstimator, ABC):
         )
         auto = asked_for(self.partitioner, self.combine) or Auto()
         selection = select(recipes, auto, job, *table.sample(), executor)
+        if not table.fits_in_memory:
+            selection = selection.without_one_model()
         self.leaderboard_, self.selection_reason_ = selection.leaderboard(), selection.reason
         self.selection_cpu_seconds_ = selection.cpu_seconds
         return selection.recipe

@@ -1,8 +1,9 @@
 """Scores of rows that are never together in one place: what blocks are summed up to, and merged.
 
 Accuracy, balanced accuracy, F1, log loss, the Brier score, RMSE, MAE and R² follow exactly from sums. The area under
-the ROC curve comes from counts in bins of the score: 32-bit floats without their last twelve bits, about three digits.
-Rows of one bin count as ties, so that the area is wrong by half their share of the pairs at most.
+the ROC curve comes from counts in bins of the score, for probabilities of their log odds: 32-bit floats without their
+last twelve bits, about three digits. Rows of one bin count as ties, so that the area is wrong by half their share of
+the pairs at most.
 """
 
 from collections.abc import Mapping
@@ -89,6 +90,9 @@ class ClassSums:
                 losses[name] = statistic() * len(truth.y)
         scores = class_scores(outputs, n_classes)
         asked = [] if scores is None else [1] if n_classes == BINARY else range(n_classes)
+        if scores is not None and outputs.kind == "probability":
+            with np.errstate(divide="ignore"):
+                scores = np.log(scores) - np.log1p(-np.minimum(scores, 1.0))  # as fine near 1 as near 0
         bins = {code: _Bins.of(scores[:, code], truth.y == code) for code in asked}  # type: ignore[index] # there are scores
         confusion = np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
         return cls(confusion.astype(np.int64), losses, bins)
@@ -155,7 +159,7 @@ class ValueSums:
         """Return the reported scores by name, None where one is not defined."""
         means = self.squared / self.n_rows
         return {
-            "r2": float((1 - means / self.target.variances).mean()) if self.n_rows > 1 else None,
+            "r2": float(self.target.explained(self.squared).mean()) if self.n_rows > 1 else None,
             "rmse": float(np.sqrt(means).mean()),
             "mae": float((self.absolute / self.n_rows).mean()),
         }

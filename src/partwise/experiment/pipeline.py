@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +17,12 @@ from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.evaluation import Outputs, Truth, widened
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.experiment.preparing import Setup, check_before_paying, make_setup, read_dataset, with_defaults
+from partwise.experiment.recorded import recorded
 from partwise.experiment.recording import Recorder
 from partwise.experiment.scanning import is_too_large, scanned_dataset
 from partwise.fitting import FitJob, prepare_worker
 from partwise.resources import Stopwatch
-from partwise.runs import RunDirectory, default_run_directory
 from partwise.sources import Scan, open_source
-from partwise.trackers import make_tracker
 
 __all__ = ["ComparisonRun", "compare", "make_ensemble"]
 
@@ -94,31 +92,17 @@ def compare(config: CompareConfig, say: Say = lambda _: None, *, show_progress: 
     if train is None:
         check_before_paying(config, dataset, setup)
     # 3. Where the run is recorded; both places are tried before anything is fitted.
-    directory = RunDirectory.create(config.output or default_run_directory(datetime.now(UTC)))
-    tracker = make_tracker(config.tracking_uri, config.experiment)
-    tracker.open(directory.path)
-    recorder = Recorder(directory, tracker)
-    status = "failed"
-    try:
+    with recorded(config) as recorder:
         recorder.start(config, setup, dataset.holdout.description, facts)
         summary = setup.summary(config, facts["notes"])
         rows = _Rows(dataset, train)
         comparison = _measure(config, rows, setup, summary, recorder, say, show_progress=show_progress)
-        status = "finished"
-    except Exception as error:
-        recorder.failed(error)
-        raise
-    except KeyboardInterrupt:
-        status = "interrupted"
-        raise
-    finally:
-        recorder.finish(status)
     return ComparisonRun(
         comparison=comparison,
-        directory=directory.path,
-        tracking_uri=tracker.uri,
+        directory=recorder.directory.path,
+        tracking_uri=recorder.tracker.uri,
         tracking_fault=recorder.tracking_fault,
-        ui_command=tracker.ui_command,
+        ui_command=recorder.tracker.ui_command,
     )
 
 

@@ -179,13 +179,15 @@ def _plan(config: PredictConfig, directory: Path, pieces: Sequence[Piece]) -> di
 
 
 def _begin(parts: Path, plan: dict[str, Any]) -> set[int]:
-    """Return the pieces that are there already; what another plan left is deleted."""
-    path = parts / _PLAN
-    if path.exists() and json.loads(path.read_text()) != plan:
-        shutil.rmtree(parts)
-    parts.mkdir(exist_ok=True)
-    path.write_text(json.dumps(plan))
-    return {int(each.stem) for each in parts.glob("*.parquet")}
+    """Return the pieces that are there already; what another plan left, or no plan, is deleted."""
+    path, text = parts / _PLAN, json.dumps(plan)
+    if not path.exists() or path.read_text() != text:
+        if parts.exists():
+            shutil.rmtree(parts)
+        parts.mkdir()
+        path.with_suffix(".tmp").write_text(text)
+        path.with_suffix(".tmp").replace(path)
+    return {int(each.stem) for each in parts.glob("[0-9]*.parquet")}
 
 
 def _part(parts: Path, index: int) -> str:

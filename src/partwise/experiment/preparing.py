@@ -22,7 +22,7 @@ from partwise.recipes import Recipe, make_recipe
 from partwise.records import Learner
 from partwise.selection import Auto, asked_for
 from partwise.sources import FlightsSource, Scan, open_source, read_table
-from partwise.validation import check_estimator, read_weights
+from partwise.validation import check_estimator, check_takes_weights, read_weights
 
 __all__ = [
     "Setup",
@@ -195,6 +195,8 @@ def make_setup(config: CompareConfig, task: TaskName, n_classes: int | None, n_t
         raise ConfigurationError(mistakes)
     recipe = _recipe(config, task, learner)
     check_estimator(learner.estimator, task)
+    if config.weight is not None:
+        check_takes_weights(learner.estimator)
     if recipe is not None:
         recipe.check(out_of_partition=False)
     cores = os.cpu_count() or 1

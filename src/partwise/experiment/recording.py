@@ -32,6 +32,7 @@ from partwise.provenance import git_commit, versions
 from partwise.records import MemberFailure
 from partwise.report.plots import PlotData, write_plots
 from partwise.runs import RunDirectory
+from partwise.trackers.uris import without_credentials
 
 __all__ = ["Recorder"]
 
@@ -64,6 +65,10 @@ class Recorder:
             "match_updates": setup.match_updates,
             "holdout": holdout,
         }
+        for name in ("data", "test", "storage"):
+            if settings[name] is not None:
+                settings[name] = without_credentials(settings[name])
+        facts = {**facts, "source": without_credentials(facts["source"])}
         for name, value in setup.learner.estimator.get_params().items():
             settings[f"learner.{name}"] = str(value)
         self.facts = {"settings": settings, "dataset": facts, "versions": versions(), "git_commit": git_commit()}

@@ -79,9 +79,9 @@ def scanned_dataset(config: CompareConfig, source: Source) -> Scanned:
     executor: Executor = InlineExecutor() if local else RayExecutor(address=config.address, ship=config.ship)
     task, divided = divided_scan(config, source, executor)
     assert divided.test is not None  # noqa: S101 - a comparison has test rows
-    labels, seed = divided.survey.labels, config.seed
-    test = take(divided.test, task, labels, _MOST_TEST_ROWS, seed, executor)
-    train = take(divided.train, task, labels, _held_rows(source, divided.survey.n_rows), seed, executor)
+    labels, seed = divided.labels, config.seed
+    test = take(divided.test, task, labels, _MOST_TEST_ROWS, seed, executor, one_class=True)
+    train = take(divided.train, task, labels, _held_rows(source, divided.n_train), seed, executor)
     notes = list(source.notes)
     if len(train.targets) < train.n_rows:
         notes.append(
@@ -100,7 +100,7 @@ def scanned_dataset(config: CompareConfig, source: Source) -> Scanned:
         weights=train.weights,
         test_groups=test.groups,
     )
-    facts = facts_of(config, source, divided.survey.n_rows, notes)
+    facts = facts_of(config, source, divided.n_train + divided.n_test, notes)
     return Scanned(dataset=dataset, train=divided.train, facts=facts)
 
 

@@ -2,26 +2,28 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from partwise.comparison.judging import Costs, Trained, make_training
 from partwise.comparison.records import Training
 from partwise.config import TrainConfig
+from partwise.errors import unknown_choice
+from partwise.evaluation import reported_metrics
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.experiment.pipeline import make_ensemble
 from partwise.experiment.preparing import Setup, facts_of, make_setup, with_defaults
+from partwise.experiment.recorded import recorded
 from partwise.experiment.recording import Recorder
 from partwise.experiment.scanning import divided_scan
 from partwise.fitting import prepare_worker
 from partwise.resources import Stopwatch
-from partwise.runs import RunDirectory, default_run_directory
 from partwise.sources import Scan, open_source
 from partwise.tables import Divided, judge_scan
-from partwise.trackers import make_tracker
 
 __all__ = ["TrainingRun", "train"]
 
@@ -66,33 +68,20 @@ def train(config: TrainConfig, say: Say = lambda _: None, *, show_progress: bool
     say(f"Counting the rows of {source.name}")
     task, divided = divided_scan(config, source, executor)
     # 4. The setup, checked against the task; all mistakes at once.
-    labels = divided.survey.labels
-    setup = make_setup(config, task, None if labels is None else len(labels), divided.survey.n_rows)
+    labels = divided.labels
+    setup = make_setup(config, task, None if labels is None else len(labels), divided.n_train)
+    _check_metric(setup, labels)
     # 5. Where the run is recorded; both places are tried before anything is fitted.
-    directory = RunDirectory.create(config.output or default_run_directory(datetime.now(UTC)))
-    tracker = make_tracker(config.tracking_uri, config.experiment)
-    tracker.open(directory.path)
-    recorder = Recorder(directory, tracker)
-    status = "failed"
-    try:
-        facts = facts_of(config, source, divided.survey.n_rows, list(source.notes))
+    with recorded(config) as recorder:
+        facts = facts_of(config, source, divided.n_train + divided.n_test, list(source.notes))
         recorder.start(config, setup, divided.description, facts)
         training = _fitted(config, setup, divided, executor, recorder, say, clock, show_progress=show_progress)
-        status = "finished"
-    except Exception as error:
-        recorder.failed(error)
-        raise
-    except KeyboardInterrupt:
-        status = "interrupted"
-        raise
-    finally:
-        recorder.finish(status)
     return TrainingRun(
         training=training,
-        directory=directory.path,
-        tracking_uri=tracker.uri,
+        directory=recorder.directory.path,
+        tracking_uri=recorder.tracker.uri,
         tracking_fault=recorder.tracking_fault,
-        ui_command=tracker.ui_command,
+        ui_command=recorder.tracker.ui_command,
     )
 
 
@@ -120,7 +109,7 @@ def _fitted(
     if divided.test is not None:
         say("Judging the test rows")
         with clock("predict"):
-            sums = judge_scan(model.stored(), divided.test, divided.survey.labels, executor)
+            sums = judge_scan(model.stored(), divided.test, divided.labels, executor)
         if sums is not None:
             scores, n_test = sums.scores(), sums.n_rows
     # 8. Everything that was found, on disk and in the tracker.
@@ -137,6 +126,13 @@ def _fitted(
     training = make_training(about, setup.summary(config, notes), scores, model, costs)
     recorder.training(training, model, _example(divided.train))
     return training
+
+
+def _check_metric(setup: Setup, labels: NDArray[Any] | None) -> None:
+    """Refuse a metric that does not follow from sums over blocks of test rows."""
+    valid = [metric.name for metric in reported_metrics(None if labels is None else len(labels))]
+    if setup.metric.name not in valid:
+        raise unknown_choice("metric", setup.metric.name, valid, hint="Others take all test rows at once: compare.")
 
 
 def _example(scan: Scan) -> pd.DataFrame:

@@ -30,15 +30,17 @@ class FileFacts:
 
     path: str
     size: int
-    mtime_ns: int
+    mtime_ns: int | None
 
     @classmethod
     def of(cls, info: fs.FileInfo) -> "FileFacts":
         """Return the facts that the file system tells."""
-        return cls(info.path, info.size or 0, info.mtime_ns or 0)
+        return cls(info.path, info.size or 0, info.mtime_ns)
 
     def unchanged_since(self, before: "FileFacts") -> bool:
         """Whether the file was not written again since the facts from before."""
+        if self.mtime_ns is None or before.mtime_ns is None:
+            return (self.path, self.size) == (before.path, before.size)
         # MinIO lists objects with milliseconds, and cuts them off where it is asked about one.
         whole_second = before.mtime_ns - before.mtime_ns % 10**9
         same_time = self.mtime_ns in {before.mtime_ns, whole_second}

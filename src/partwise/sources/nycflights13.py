@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,7 +36,7 @@ class FlightsSource:
 
     def schema(self) -> pa.Schema:
         """Return the names and types of the columns."""
-        return next(self.scan()).schema
+        return _schema()
 
     def pieces(self) -> "tuple[FlightsSource]":
         """Return the flights as one piece: they are one file in an archive."""
@@ -86,6 +87,11 @@ class FlightsSource:
                 raise unknown_choice("column", name, flights.column_names)
         for batch in (flights if columns is None else flights.select(list(columns))).to_batches(_BLOCK_ROWS):
             yield pa.Table.from_batches([batch])
+
+
+@cache
+def _schema() -> pa.Schema:
+    return next(FlightsSource().scan()).schema
 
 
 def _archive() -> Path:

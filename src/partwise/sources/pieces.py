@@ -1,5 +1,7 @@
 """A part of a file that one worker reads by itself, in blocks of bounded size."""
 
+import secrets
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +16,8 @@ from partwise.sources.locating import FileFacts
 __all__ = ["ARROW_FORMATS", "BLOCK_ROWS", "FilePiece", "unreadable"]
 
 BLOCK_ROWS = 65_536
+_UNKNOWN = secrets.token_hex(8)
+"""Another one in each run."""
 
 ARROW_FORMATS = {
     "csv": ds.CsvFileFormat(
@@ -58,7 +62,9 @@ class FilePiece:
     def fingerprint(self) -> str:
         """What changes when the rows do."""
         groups = "" if self.row_groups is None else f" {self.row_groups}"
-        return f"{self.file.path} {self.file.size} {self.file.mtime_ns}{groups}"
+        # Where nobody knows when a file was written, nothing that was made of it is ever taken again.
+        written = _UNKNOWN if self.file.mtime_ns is None else self.file.mtime_ns
+        return f"{self.file.path} {self.file.size} {written}{groups}"
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield the rows block by block, in the order of the file, in the columns asked for.
@@ -104,7 +110,13 @@ class FilePiece:
         )
 
     def _check_unchanged(self) -> None:
-        now = FileFacts.of(self.filesystem.get_file_info(self.file.path))
+        info = self.filesystem.get_file_info(self.file.path)
+        if info.type == fs.FileType.NotFound:
+            raise InputError(
+                f"{self.file.path!r} is gone, or is not seen by {socket.gethostname()}. Start again with files that "
+                "stay, and on a cluster with a folder that all nodes share, or a URI such as s3://bucket/folder."
+            )
+        now = FileFacts.of(info)
         if not now.unchanged_since(self.file):
             raise InputError(
                 f"{self.file.path!r} has changed since the table was opened: {self.file.size:,} bytes then, "

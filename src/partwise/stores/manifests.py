@@ -4,7 +4,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Manifest", "StoredPart"]
+__all__ = ["FORMAT", "Manifest", "StoredPart"]
+
+FORMAT = 1
+"""Changes whenever older partitions must not be taken: with their layout, or with what decides them."""
 
 
 class StoredPart(BaseModel):
@@ -17,10 +20,10 @@ class StoredPart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: str = Field(pattern=r"^[0-9a-f]+/part-\d+\.parquet$")
-    n_bytes: int
-    n_rows: int
-    row_groups: int
-    n_counting: int
+    n_bytes: int = Field(ge=0)
+    n_rows: int = Field(ge=1)
+    row_groups: int = Field(ge=1)
+    n_counting: int = Field(ge=0)
     class_counts: list[int] | None = None
     target_mean: float | None = None
     target_variance: float | None = None

@@ -1,12 +1,15 @@
 """Partitions on a disk or in a bucket: one Parquet file each, and a manifest that is written last."""
 
+import re
 import secrets
 import shutil
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import pyarrow as pa
 from pyarrow import fs
 from pydantic import ValidationError
 
@@ -18,6 +21,7 @@ __all__ = ["Build", "PartitionStore", "StoreEntry"]
 
 _MANIFEST = "manifest.json"
 _HOME = "partwise-store"
+_KEY = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +49,32 @@ class Build:
         """Return the path of a file in the folder."""
         return f"{self.folder}/{name}"
 
+    def create(self, name: str) -> pa.NativeFile:
+        """Return a new file to write to.
+
+        Raises
+        ------
+        InputError
+            If this node does not see the folder.
+        """
+        try:
+            return self.filesystem.open_output_stream(self.path(name))
+        except FileNotFoundError as error:
+            raise InputError(
+                f"The partition store {self.folder!r} is not seen by {socket.gethostname()}. Give --storage a folder "
+                "that all nodes share, or a URI such as s3://bucket/folder."
+            ) from error
+
     def delete(self, name: str) -> None:
         """Delete a folder in the folder, whatever is in it."""
         self.filesystem.delete_dir(self.path(name))
+
+    def abandon(self) -> None:
+        """Delete all of it, and the table's folder where nothing else is in it."""
+        self.filesystem.delete_dir(self.folder)
+        table = self.folder.rpartition("/")[0]
+        if not self.filesystem.get_file_info(fs.FileSelector(table, allow_not_found=True)):
+            self.filesystem.delete_dir(table)
 
 
 @dataclass(frozen=True)
@@ -115,19 +142,18 @@ class PartitionStore:
         """
         filesystem, root = self.place
         folder = f"{self.folder(key)}/{secrets.token_hex(4)}"
+        free = self.free_bytes()
+        if free is not None and free < n_bytes:
+            raise InputError(
+                f"The partition store {root!r} has {free / 1e9:,.1f} GB left, and storing the partitions takes about "
+                f"{n_bytes / 1e9:,.1f} GB. Give another place with --storage, or make room (partwise store clean)."
+            )
         try:
             filesystem.create_dir(folder, recursive=True)
         except OSError as error:
             raise InputError(
                 f"The partition store {root!r} cannot be written to: {error}. Give another place with --storage."
             ) from error
-        free = self.free_bytes()
-        if free is not None and free < n_bytes:
-            filesystem.delete_dir(folder)
-            raise InputError(
-                f"The partition store {root!r} has {free / 1e9:,.1f} GB left, and storing the partitions takes about "
-                f"{n_bytes / 1e9:,.1f} GB. Give another place with --storage, or make room (partwise store clean)."
-            )
         return Build(filesystem, folder)
 
     def free_bytes(self) -> int | None:
@@ -151,19 +177,30 @@ class PartitionStore:
             filesystem.move(written, path)
 
     def entries(self) -> Iterator[StoreEntry]:
-        """Yield what the store holds, complete or not, by key."""
+        """Yield the tables that the store holds, complete or not, by key; what is not ours is passed over."""
         filesystem, root = self.place
         selector = fs.FileSelector(root, allow_not_found=True, recursive=True)
         sizes: dict[str, int] = {}
         for info in filesystem.get_file_info(selector):
-            key = info.path[len(root) + 1 :].partition("/")[0]
-            sizes[key] = sizes.get(key, 0) + (info.size or 0)
+            key, _, below = info.path[len(root) + 1 :].partition("/")
+            if _KEY.fullmatch(key) and (below or info.type == fs.FileType.Directory):
+                sizes[key] = sizes.get(key, 0) + (info.size or 0)
         for key in sorted(sizes):
             try:
                 manifest = self.find(key)
             except TableError:
                 manifest = None
             yield StoreEntry(key, sizes[key], manifest)
+
+    def sweep(self, entry: StoreEntry) -> None:
+        """Delete what runs left beside a complete table: builds that its manifest does not name."""
+        if entry.manifest is None:
+            return
+        filesystem, _ = self.place
+        kept = {part.file.partition("/")[0] for part in entry.manifest.parts}
+        for info in filesystem.get_file_info(fs.FileSelector(self.folder(entry.key))):
+            if info.type == fs.FileType.Directory and info.base_name not in kept:
+                filesystem.delete_dir(info.path)
 
     def delete(self, key: str) -> None:
         """Delete what lies under a key; a manifest goes first, so that nothing incomplete is ever found."""

@@ -45,7 +45,7 @@ def gather(shared: Gather, payload: tuple[int, Sequence[tuple[str, Sequence[int]
     target: Moments | None = None
     n_rows = n_counting = groups = 0
     with (
-        shared.build.filesystem.open_output_stream(path) as sink,
+        shared.build.create(name) as sink,
         parquet.ParquetWriter(
             sink,
             shared.schema,

@@ -1,6 +1,6 @@
 """A source of which only the training rows, or only the test rows, are seen."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,8 +29,12 @@ class HeldOutPiece:
     test: bool
     mark: str
 
-    nulls = None
     n_rows = None
+
+    @property
+    def nulls(self) -> Mapping[str, int] | None:
+        """The missing values of the whole piece: columns have the types that both sides together give them."""
+        return self.piece.nulls
 
     @property
     def n_bytes(self) -> int:
@@ -44,18 +48,20 @@ class HeldOutPiece:
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield the rows block by block, in order."""
-        scan = self.keying.scan
-        telling = [name for name in (scan.target, scan.group, scan.time) if name is not None]
-        wanted = None if columns is None else list(dict.fromkeys([*columns, *telling]))
+        wanted = None if columns is None else list(dict.fromkeys([*columns, *self.keying.columns]))
+        for block, mask in self.told(wanted):
+            chosen = block if columns is None else block.select(list(columns))
+            yield chosen.filter(pa.array(mask if self.test else ~mask))
+
+    def told(self, columns: Sequence[str] | None) -> Iterator[tuple[pa.Table, NDArray[np.bool_]]]:
+        """Yield all rows of the piece, and which of them are the test; ``columns`` hold those that tell."""
         position, seen = self.start, None if self.seen is None else self.seen.copy()
-        for block in self.piece.blocks(wanted):
+        for block in self.piece.blocks(columns):
             keys = self.keying.keys(block, position, seen)
-            mask = self.rule.is_test(keys)
+            yield block, self.rule.is_test(keys)
             position += block.num_rows
             if seen is not None and keys.stratum is not None:
                 seen += np.bincount(keys.stratum, minlength=len(seen))
-            chosen = block if columns is None else block.select(list(columns))
-            yield chosen.filter(pa.array(mask if self.test else ~mask))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +104,8 @@ class HeldOutSource:
     def pieces(self) -> list[HeldOutPiece]:
         """Return the pieces of the source, each with the rows of this side."""
         found = self.survey
-        mark = f"{content_digest(self.rule)} {'test' if self.test else 'train'}"
+        side = "test" if self.test else "train"
+        mark = f"{content_digest(self.rule)} {self.keying.columns} {side}"
         return [
             HeldOutPiece(
                 piece=piece,

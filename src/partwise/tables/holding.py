@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from partwise.errors import InputError
 from partwise.protocols import Executor, Piece
 from partwise.records import RowKeys, Task
 from partwise.sources import Scan
 from partwise.splitting import GroupSplit, RandomSplit, SplitRule, TimeSplit
-from partwise.tables.held_out import HeldOutSource
+from partwise.tables.held_out import HeldOutPiece, HeldOutSource
 from partwise.tables.keying import Keying
 from partwise.tables.order import first_rows
 from partwise.tables.survey import Survey, survey
@@ -25,12 +26,17 @@ _MOST_INTEGER_CLASSES = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Divided:
-    """Training and test rows, and how they were told apart; ``survey`` is of both together."""
+    """Training and test rows, how many there are, and how they were told apart.
+
+    ``labels`` are the class labels of both together, sorted; None in regression.
+    """
 
     train: Scan
     test: Scan | None
+    n_train: int
+    n_test: int
     description: str
-    survey: Survey
+    labels: NDArray[Any] | None
 
 
 def task_of(scan: Scan, executor: Executor) -> str:
@@ -85,16 +91,40 @@ def divide(
     telling = scan if split is None or test is not None else replace(scan, group=split, time=None)
     found = survey(telling, scan.source.pieces(), task, executor)
     if test is not None:
-        return Divided(train=scan, test=test, description="a table of its own", survey=found)
+        other = survey(test, test.source.pieces(), task, executor, one_class=True)
+        labels = None
+        if found.labels is not None and other.labels is not None:
+            labels = np.unique(np.concatenate([found.labels, other.labels]))
+        how = "a table of its own"
+        return _divided(scan, test, (found.n_rows, other.n_rows), how, labels)
     if split is None and share == 0:
-        return Divided(train=scan, test=None, description="none", survey=found)
-    rule, description = _rule(telling, found, executor, share, seed, split)
-    keying = Keying(scan=telling, labels=found.labels, rules=found.rules, encoder=None, needs_features=False)
-    sides = {
-        side: replace(scan, source=HeldOutSource(source=scan.source, keying=keying, survey=found, rule=rule, test=side))
-        for side in (False, True)
-    }
-    return Divided(train=sides[False], test=sides[True], description=description, survey=found)
+        return _divided(scan, None, (found.n_rows, 0), "none", found.labels)
+    rule, how = _rule(telling, found, executor, share, seed, split)
+    keying = Keying.of(telling, found.labels, found.rules)
+    sides = [
+        HeldOutSource(source=scan.source, keying=keying, survey=found, rule=rule, test=is_test)
+        for is_test in (False, True)
+    ]
+    train, held = (replace(scan, source=side) for side in sides)
+    tasks = (Task(index, piece, piece.piece.n_rows or 0) for index, piece in enumerate(sides[1].pieces()))
+    n_test = sum(in_order(executor.run(_count_test, None, tasks)))
+    if not 0 < n_test < found.n_rows:
+        raise InputError(
+            f"The hold-out by {how} leaves {found.n_rows - n_test:,} training and {n_test:,} test rows. Both are "
+            "needed: give more rows, or another --test-size."
+        )
+    return _divided(train, held, (found.n_rows - n_test, n_test), how, found.labels)
+
+
+def _divided(
+    train: Scan, test: Scan | None, counts: tuple[int, int], description: str, labels: NDArray[Any] | None
+) -> Divided:
+    n_train, n_test = counts
+    return Divided(train=train, test=test, n_train=n_train, n_test=n_test, description=description, labels=labels)
+
+
+def _count_test(_: None, piece: HeldOutPiece) -> int:
+    return sum(int(mask.sum()) for _, mask in piece.told(piece.keying.columns))
 
 
 def _rule(
@@ -116,9 +146,4 @@ def _rule(
     counts = np.array([found.n_rows]) if statistics.stratum_counts is None else statistics.stratum_counts
     classes = statistics.stratum_counts is not None
     rule = RandomSplit.of(counts, share, seed, keep_single=classes)
-    if not rule.n_test.any() or (rule.n_test == counts).all():
-        raise InputError(
-            f"--test-size {share} of {found.n_rows:,} rows leaves no training or no test rows. Give more rows, or "
-            "another share; a class of one row can only be trained on."
-        )
     return rule, f"{'a random, stratified' if classes else 'a random'} {share:.0%} of the rows"

@@ -1,7 +1,7 @@
 """The keys of the rows of a block: the same, whether the whole table is the block or a piece of a stream is."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -21,17 +21,38 @@ class Keying:
 
     Parameters
     ----------
+    target, group, time
+        The columns that tell of a row's class, group and time; None where there are none.
     encoder
         Makes the features of a cut of the feature space; None takes the columns as they are.
     needs_features
         Whether the cut is one.
     """
 
-    scan: Scan
+    target: str | None
+    group: str | None
+    time: str | None
     labels: NDArray[Any] | None
     rules: FrameRules
     encoder: Any
-    needs_features: bool
+    needs_features: bool = False
+
+    @classmethod
+    def of(cls, scan: Scan, labels: NDArray[Any] | None, rules: FrameRules, encoder: Any = None) -> Self:
+        """Return the keying of a scan."""
+        return cls(
+            target=scan.target,
+            group=scan.group,
+            time=scan.time,
+            labels=labels,
+            rules=rules,
+            encoder=encoder,
+        )
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that tell of a row, besides its features."""
+        return [name for name in (self.target, self.group, self.time) if name is not None]
 
     def keys(self, block: pa.Table, position: int, seen: NDArray[np.int64] | None) -> RowKeys:
         """Return the keys of the rows of a block.
@@ -43,18 +64,17 @@ class Keying:
         seen
             How many rows of each class come before it, shape (classes,); None in regression.
         """
-        scan = self.scan
         stratum = rank = None
         if self.labels is not None and seen is not None:
-            values = block.column(scan.target).to_pandas().to_numpy()
+            values = block.column(self.target).to_pandas().to_numpy()
             stratum = np.searchsorted(self.labels, values).astype(np.int64)
             rank = seen[stratum] + rank_within(stratum)
         return RowKeys(
             positions=position + np.arange(block.num_rows),
             stratum=stratum,
             rank=rank,
-            group=None if scan.group is None else read_groups(block.column(scan.group).to_pandas()),
-            time=None if scan.time is None else read_times(block.column(scan.time).to_pandas()),
+            group=None if self.group is None else read_groups(block.column(self.group).to_pandas()),
+            time=None if self.time is None else read_times(block.column(self.time).to_pandas(), whole=False),
             features=self._features(block) if self.needs_features else None,
         )
 

@@ -39,6 +39,11 @@ class MemoryTable:
         """The number of rows that do not have weight zero."""
         return len(self.rows.y) if self.rows.weights is None else int((self.rows.weights > 0).sum())
 
+    @property
+    def fits_in_memory(self) -> bool:
+        """They are there."""
+        return True
+
     def sample(self) -> tuple[Part, RowKeys]:
         """Return rows to try things on, and their keys: all of them."""
         return self.rows, self.keys

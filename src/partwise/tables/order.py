@@ -78,7 +78,8 @@ def _tasks(pieces: Sequence[Piece]) -> Iterator[Task]:
 
 
 def _times(piece: Piece, column: str) -> NDArray[Any]:
-    return np.concatenate([read_times(block.column(column).to_pandas()) for block in piece.blocks([column])])
+    times = [read_times(block.column(column).to_pandas(), whole=False) for block in piece.blocks([column])]
+    return np.concatenate(times) if times else np.empty(0, dtype=np.int64)
 
 
 def _grid(column: str, piece: Piece) -> _Grid:

@@ -16,7 +16,7 @@ from partwise.records import Task
 from partwise.rows import take_rows
 from partwise.sources import Scan
 from partwise.tables.frames import FrameRules
-from partwise.tables.work import in_order
+from partwise.tables.work import in_order, one_by_one
 
 __all__ = ["check_columns", "judge_scan", "outputs_of", "predict_scan"]
 
@@ -51,9 +51,10 @@ def judge_scan(model: StoredModel, scan: Scan, labels: NDArray[Any] | None, exec
         If columns are missing, or the table cannot be read.
     """
     check_columns(model, scan)
-    blocks: list[list[Sums]] = in_order(executor.run(_judge, (model, scan.target, labels), _tasks(scan)))
-    found = [each for some in blocks for each in some]
-    return summed(found) if found else None
+    total: list[Sums] = []
+    for found in one_by_one(executor.run(_judge, (model, scan.target, labels), _tasks(scan))):
+        total = [summed([*total, *found])] if found else total
+    return total[0] if total else None
 
 
 def check_columns(model: StoredModel, scan: Scan) -> None:
@@ -64,7 +65,12 @@ def check_columns(model: StoredModel, scan: Scan) -> None:
     InputError
         If there are some.
     """
-    names = model.feature_names or ()
+    names = model.feature_names
+    if names is None:
+        raise InputError(
+            "The model was fitted on an array without column names, so that the columns of a table cannot be matched. "
+            "Give an array, or fit on a DataFrame or a scan."
+        )
     lacking = [name for name in names if name not in scan.features]
     if lacking:
         raise InputError(

@@ -31,6 +31,7 @@ class Scatter:
     """What every worker is told: what decides the partition of a row, which columns are stored, and where."""
 
     keying: Keying
+    columns: tuple[str, ...]
     assignment: Assignment
     replicas: Replicas
     n_partitions: int
@@ -73,9 +74,8 @@ def scatter(shared: Scatter, task: ScatterTask) -> Scattered:
     file = f"exchange/{task.index:06d}.arrow"
     batches: dict[int, list[int]] = {}
     written = 0
-    path = shared.build.path(file)
     with (
-        shared.build.filesystem.open_output_stream(path) as sink,
+        shared.build.create(file) as sink,
         ipc.new_file(sink, shared.schema) as writer,
     ):
         for table, partitions, rows in _spills(shared, task):
@@ -119,7 +119,7 @@ def _assigned(shared: Scatter, task: ScatterTask) -> Iterator[tuple[pa.Table, ND
     """Yield blocks as they are stored, and the partitions of their rows, shape (rows, copies), -1 for none."""
     position = task.start
     seen = None if task.label_starts is None else task.label_starts.copy()
-    for block in task.piece.blocks(shared.keying.scan.columns):
+    for block in task.piece.blocks(shared.columns):
         if not block.num_rows:
             continue
         keys = shared.keying.keys(block, position, seen)

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,26 +15,31 @@ from numpy.typing import NDArray
 from partwise.cutting import check_cut, check_sizes, most_parts
 from partwise.digests import content_digest
 from partwise.encoders import encoder_rows, fit_encoder, make_encoder
+from partwise.errors import InputError, TableError
 from partwise.partitioners import Ordered
 from partwise.permutation import SAMPLED_ROWS, keyed_sample
 from partwise.protocols import Assignment, Encoder, Executor, Partitioner, Piece
 from partwise.records import Part, Partitions, RowKeys, Task
 from partwise.replication import Replicas
+from partwise.resources import available_memory
 from partwise.sources import Scan
-from partwise.stores import Manifest, PartitionStore, StoredPart
+from partwise.stores import FORMAT, Build, Manifest, PartitionStore, StoredPart
 from partwise.tables.columns import PART, POSITION
 from partwise.tables.gathering import Gather, gather
 from partwise.tables.keying import Keying
 from partwise.tables.order import first_rows
-from partwise.tables.reading import StoredBlock, StoredRows
+from partwise.tables.reading import StoredRows
 from partwise.tables.sampling import sampled
 from partwise.tables.scattering import Scatter, Scattered, ScatterTask, scatter, stored_schema
+from partwise.tables.stored_cut import StoredCut
 from partwise.tables.survey import Survey, survey
 from partwise.tables.work import in_order
 
 __all__ = ["ScannedRows", "StoredTable"]
 
 _EXCHANGE = "exchange"
+_COPIES = 4
+"""How often a fit in this process holds its rows: as frame and matrix, and as the learner makes them."""
 _SAMPLED_VALUES = 20_000_000
 """Values that a sample for trials holds at most."""
 
@@ -83,7 +88,7 @@ class StoredTable:
     def __post_init__(self) -> None:
         taken = {POSITION, PART} & set(self.scan.columns)
         if taken:
-            raise ValueError(f"the columns {sorted(taken)} are ours")
+            raise InputError(f"The table has a column {min(taken)!r}, a name that stored partitions use. Rename it.")
 
     @property
     def labels(self) -> NDArray[Any] | None:
@@ -94,6 +99,12 @@ class StoredTable:
     def n_counting(self) -> int:
         """The number of rows that do not have weight zero."""
         return self.survey.n_counting
+
+    @property
+    def fits_in_memory(self) -> bool:
+        """Whether this process can hold all rows while one model is fitted on them."""
+        free = available_memory()
+        return free is None or _COPIES * sum(piece.n_bytes for piece in self.pieces) < free
 
     def sampled_frame(self, n_rows: int) -> pd.DataFrame:
         """Return the features of a keyed sample of the rows, in their order."""
@@ -135,6 +146,11 @@ class StoredTable:
         assignment = rule.fit(statistics, sample, replicas.n_parts, seed)
         key = self._key(rule, n_stored, seed, replication)
         manifest = self.store.find(key)
+        if manifest is not None and (manifest.n_rows, len(manifest.parts)) != (self.survey.n_rows, n_stored):
+            raise TableError(
+                f"The store's table {key} has {manifest.n_rows:,} rows in {len(manifest.parts)} partitions, and "
+                f"{self.survey.n_rows:,} in {n_stored} are wanted. Delete it: partwise store clean --key {key[:8]}."
+            )
         if manifest is None:
             cut = _Cut(key, partitioner, n_stored, assignment, replicas, needs_features="features" in rule.needs)
             manifest = self._stored(cut, executor)
@@ -168,8 +184,8 @@ class StoredTable:
         n_rows = self.survey.n_rows
         if rule.learns_from == "order":
             ranks = -(-np.arange(n_parts) * n_rows // n_parts)
-            if self.scan.time is None:
-                return RowKeys(positions=ranks)
+            if self.scan.time is None or n_parts == 1:
+                return RowKeys(positions=ranks, time=None)
             return first_rows(self.pieces, self.scan.time, ranks, self.survey.starts, executor)
         if rule.learns_from == "rows":
             positions = keyed_sample(n_rows, max(SAMPLED_ROWS, SAMPLED_ROWS // 1_000 * n_parts), seed)
@@ -183,17 +199,13 @@ class StoredTable:
         return self._keying(needs_features=True).keys(block, 0, nothing)
 
     def _keying(self, *, needs_features: bool) -> Keying:
-        return Keying(
-            scan=self.scan,
-            labels=self.labels,
-            rules=self.survey.rules,
-            encoder=self.encoder,
-            needs_features=needs_features,
-        )
+        keying = Keying.of(self.scan, self.labels, self.survey.rules, self.encoder)
+        return replace(keying, needs_features=needs_features)
 
     def _key(self, rule: Partitioner, n_partitions: int, seed: int, replication: int) -> str:
         """Return what the stored partitions follow from, as a name."""
         said = {
+            "format": FORMAT,
             "sources": [piece.fingerprint for piece in self.pieces],
             "columns": [self.scan.features, self.scan.target, self.scan.weight, self.scan.group, self.scan.time],
             "task": self.labels is None,
@@ -205,13 +217,22 @@ class StoredTable:
     def _stored(self, cut: "_Cut", executor: Executor) -> Manifest:
         """Exchange the rows, and return the manifest; without it nothing of this is ever taken for complete."""
         replication = cut.replicas.to.shape[1]
-        n_bytes = sum(piece.n_bytes for piece in self.pieces) * replication
+        share = len(self.scan.columns) / len(self.scan.source.schema().names)
+        n_bytes = int(share * sum(piece.n_bytes for piece in self.pieces)) * replication
         # Once in the files of the pieces, once in those of the partitions.
         build = self.store.begin(cut.key, 2 * n_bytes)
+        try:
+            return self._built(cut, build, replication, executor)
+        except BaseException:
+            build.abandon()
+            raise
+
+    def _built(self, cut: "_Cut", build: Build, replication: int, executor: Executor) -> Manifest:
         build.filesystem.create_dir(build.path(_EXCHANGE))
         schema = stored_schema(self.scan, replicated=replication > 1)
         shared = Scatter(
             keying=self._keying(needs_features=cut.needs_features),
+            columns=self.scan.columns,
             assignment=cut.assignment,
             replicas=cut.replicas,
             n_partitions=cut.n_partitions,
@@ -264,57 +285,3 @@ class _Cut:
     assignment: Assignment
     replicas: Replicas
     needs_features: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredCut:
-    """A table whose partitions are stored."""
-
-    partitions: Partitions
-    reader: StoredRows
-    parts: tuple[StoredPart, ...]
-    n_rows: int
-
-    largest_evidence = 2**24
-
-    @property
-    def positions(self) -> Sequence[NDArray[np.int64]]:
-        """For each partition the positions of its rows, read when they are asked for."""
-        return _Positions(self.reader)
-
-    def payload(self, partition: int) -> int:
-        """Return the number of the partition."""
-        return partition
-
-    def is_weightless(self, partition: int) -> bool:
-        """Whether all rows of a partition have weight zero."""
-        return self.parts[partition].n_counting == 0
-
-    def blocks(self, chosen: Callable[[NDArray[np.int64]], NDArray[np.bool_]] | None = None) -> Iterator[Task]:
-        """Yield row groups."""
-        index = 0
-        for partition, part in enumerate(self.parts):
-            for group in range(part.row_groups):
-                yield Task(index, StoredBlock(partition, group, chosen), part.n_rows // part.row_groups)
-                index += 1
-
-
-@dataclass(frozen=True)
-class _Positions(Sequence[NDArray[np.int64]]):
-    reader: StoredRows
-
-    def __len__(self) -> int:
-        return len(self.reader.files)
-
-    @overload
-    def __getitem__(self, index: int) -> NDArray[np.int64]: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[NDArray[np.int64]]: ...
-
-    def __getitem__(self, index: int | slice) -> Any:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(index)
-        return self.reader.positions(index % len(self))

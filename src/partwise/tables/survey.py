@@ -85,13 +85,15 @@ class Survey:
         return self.statistics.n_rows
 
 
-def survey(scan: Scan, pieces: Sequence[Piece], task: str, executor: Executor) -> Survey:
+def survey(scan: Scan, pieces: Sequence[Piece], task: str, executor: Executor, *, one_class: bool = False) -> Survey:
     """Count rows, classes and groups, and check targets and weights, piece by piece on the executor.
 
     Parameters
     ----------
     task
         ``classification`` or ``regression``.
+    one_class
+        Whether all rows may be of one class, as those to judge by may.
 
     Raises
     ------
@@ -109,7 +111,8 @@ def survey(scan: Scan, pieces: Sequence[Piece], task: str, executor: Executor) -
     _check(counts, int(n_rows.sum()), scan)
     labels = label_starts = label_counts = None
     if task == "classification":
-        labels, _ = class_target(np.concatenate([each.labels for each in counts if each.labels is not None]))
+        labels = np.unique(np.concatenate([each.labels for each in counts if each.labels is not None]))
+        _check_classes(str(scan.target), labels, one_class=one_class)
         per_piece = np.zeros((len(counts), len(labels)), dtype=np.int64)
         for index, each in enumerate(counts):
             if each.labels is not None and each.label_counts is not None:
@@ -137,6 +140,16 @@ def survey(scan: Scan, pieces: Sequence[Piece], task: str, executor: Executor) -
             },
         ),
     )
+
+
+def _check_classes(name: str, labels: NDArray[Any], *, one_class: bool) -> None:
+    if len(labels) > _MOST_CLASSES:
+        raise InputError(
+            f"The target {name!r} has over {_MOST_CLASSES:,} different values: too many for classes. Take a regressor "
+            "(--task regression), or another target."
+        )
+    if not one_class:
+        class_target(labels)
 
 
 def _check(counts: Sequence[PieceCounts], n_rows: int, scan: Scan) -> None:
@@ -206,11 +219,7 @@ def _count_target(counts: PieceCounts, question: _Question, block: pa.Table) -> 
         return
     if question.task == "classification":
         counts.labels, counts.label_counts = _added(counts.labels, counts.label_counts, column.to_numpy())
-        if len(counts.labels) > _MOST_CLASSES:
-            raise InputError(
-                f"The target {name!r} has over {_MOST_CLASSES:,} different values: too many for classes. Take a "
-                "regressor (--task regression), or another target."
-            )
+        _check_classes(name, counts.labels, one_class=True)
         return
     if not pd.api.types.is_numeric_dtype(column):
         raise InputError(f"The target {name!r} has values such as {column.iloc[0]!r}, which are no numbers.")

@@ -31,13 +31,24 @@ class TakenRows:
     n_rows: int
 
 
-def take(scan: Scan, task: str, labels: NDArray[Any] | None, n_rows: int, seed: int, executor: Executor) -> TakenRows:
+def take(
+    scan: Scan,
+    task: str,
+    labels: NDArray[Any] | None,
+    n_rows: int,
+    seed: int,
+    executor: Executor,
+    *,
+    one_class: bool = False,
+) -> TakenRows:
     """Return at most so many rows of a scan.
 
     Parameters
     ----------
     labels
         The class labels that codes are of, sorted; None in regression.
+    one_class
+        Whether all rows may be of one class, as those to judge by may.
 
     Raises
     ------
@@ -45,7 +56,7 @@ def take(scan: Scan, task: str, labels: NDArray[Any] | None, n_rows: int, seed: 
         If the table cannot be read, or values are missing where they must not be.
     """
     pieces = scan.source.pieces()
-    found = survey(scan, pieces, task, executor)
+    found = survey(scan, pieces, task, executor, one_class=one_class)
     chosen = keyed_sample(found.n_rows, n_rows, seed)
     block = sampled(pieces, found.starts, chosen, scan.columns, executor)
     values = block.column(scan.target).to_pandas().to_numpy()

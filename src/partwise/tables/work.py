@@ -1,17 +1,18 @@
-"""Tasks whose outcomes are wanted all together, in order, or not at all."""
+"""Tasks whose outcomes are wanted in order, and all of them or none."""
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from typing import Any
 
 from partwise.attempts import input_error_of
 from partwise.errors import TableError
 from partwise.records import TaskOutcome
 
-__all__ = ["in_order"]
+__all__ = ["in_order", "one_by_one"]
 
 
-def in_order(outcomes: Iterable[TaskOutcome]) -> list[Any]:
-    """Return the values of tasks in the order of their ids.
+def in_order(outcomes: Generator[TaskOutcome, None, None]) -> list[Any]:
+    """Return the values of tasks in the order of their ids; the first failure ends the other tasks.
 
     Raises
     ------
@@ -21,12 +22,36 @@ def in_order(outcomes: Iterable[TaskOutcome]) -> list[Any]:
         If a task failed otherwise.
     """
     done = {}
-    for outcome in outcomes:
-        failure = outcome.failure
-        if failure is not None:
-            raise input_error_of(failure) or TableError(
-                f"A part of the table could not be worked on [{failure.reason}]: {failure.error_type}: "
-                f"{failure.message}"
-            ) from failure.exception
-        done[outcome.id] = outcome.value
+    with closing(outcomes):
+        for outcome in outcomes:
+            done[outcome.id] = _value(outcome)
     return [done[index] for index in sorted(done)]
+
+
+def one_by_one(outcomes: Generator[TaskOutcome, None, None]) -> Iterator[Any]:
+    """Yield the values of tasks 0, 1, 2, … in this order, each as soon as it can be; the early ones wait.
+
+    Raises
+    ------
+    InputError
+        If a worker found that something that was given is wrong.
+    TableError
+        If a task failed otherwise.
+    """
+    early: dict[int, Any] = {}
+    following = 0
+    with closing(outcomes):
+        for outcome in outcomes:
+            early[outcome.id] = _value(outcome)
+            while following in early:
+                yield early.pop(following)
+                following += 1
+
+
+def _value(outcome: TaskOutcome) -> Any:
+    failure = outcome.failure
+    if failure is not None:
+        raise input_error_of(failure) or TableError(
+            f"A part of the table could not be worked on [{failure.reason}]: {failure.error_type}: {failure.message}"
+        ) from failure.exception
+    return outcome.value

@@ -1,15 +1,20 @@
-"""Real tables that are sorted by their target work with the default partitioner."""
+"""Real tables that are sorted, by target or by time, work with the default partitioner, in memory and in files."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn.linear_model import Ridge
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from partwise import PartitionedClassifier, PartitionedRegressor
+import partwise
+from partwise import InlineExecutor, PartitionedClassifier, PartitionedRegressor, RayExecutor
+from partwise.partitioners import Ordered, Shuffled
+from partwise.stores import PartitionStore
+from partwise.tables import ScannedRows
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 HEAD = 10_000
@@ -98,3 +103,55 @@ def test_sorted_prices_are_learned(diamonds):
     }
     assert scores["default"] > 0.85
     assert scores["default"] > scores["ordered"] + 0.1
+
+
+@pytest.fixture(scope="module")
+def delays(tmp_path_factory):
+    """Three million flights, sorted by time, in a folder with row groups of 1,000,000."""
+    folder = tmp_path_factory.mktemp("delays")
+    _table("flights_3m").to_parquet(folder / "delays.parquet", row_group_size=1_000_000)
+    return folder
+
+
+def _p_value(folder, partitioner):
+    """Return the p-value of the F-test that all partitions have one mean, from what the store noted of each."""
+    store = PartitionStore(str(folder / partitioner.name))
+    scan = partwise.scan(folder / "delays.parquet", "delay")
+    rows = ScannedRows(scan=scan, task="regression", store=store, executor=InlineExecutor())
+    rows.encoded(None, 0)[1].cut(partitioner, K, 0, 1, InlineExecutor())
+    (entry,) = store.entries()
+    sizes, means, variances = (
+        np.array([getattr(part, name) for part in entry.manifest.parts])
+        for name in ("n_rows", "target_mean", "target_variance")
+    )
+    between = sizes @ (means - sizes @ means / sizes.sum()) ** 2 / (K - 1)
+    within = sizes @ variances / (sizes.sum() - K)
+    return stats.f.sf(between / within, K - 1, sizes.sum() - K)
+
+
+def test_partitions_of_a_stream_are_samples_of_all_times(delays):
+    """The means of the target agree within sampling error where rows are dealt out, and not where they are in order."""
+    assert _p_value(delays, Shuffled()) > 0.01
+    assert _p_value(delays, Ordered()) < 1e-9
+
+
+def test_members_of_a_stream_do_not_depend_on_row_groups_or_workers(tmp_path, ray_session):  # noqa: ARG001 - Ray
+    """Row groups of 10,000 and of 1,000,000, this process and Ray's workers, the table in memory: the same digests."""
+    table = _table("flights_3m")[:400_000]
+    features = [name for name in table.columns if name != "delay" and pd.api.types.is_numeric_dtype(table[name])]
+    found = set()
+    for rows, executor in ((10_000, InlineExecutor()), (1_000_000, RayExecutor()), (None, InlineExecutor())):
+        model = PartitionedRegressor(
+            DecisionTreeRegressor(max_depth=4),
+            n_partitions=K,
+            executor=executor,
+            random_state=0,
+            storage=str(tmp_path / f"store-{rows}"),
+        )
+        if rows is None:
+            model.fit(table[features], table["delay"])
+        else:
+            table.to_parquet(tmp_path / f"{rows}.parquet", row_group_size=rows)
+            model.fit(partwise.scan(tmp_path / f"{rows}.parquet", "delay", columns=features))
+        found.add(tuple(member.content_digest for member in model.members_))
+    assert len(found) == 1

@@ -43,7 +43,7 @@ def ours(source: Path, target: Path, k: int) -> None:
     scan = partwise.scan(source, "target")
     rows = ScannedRows(scan=scan, task="classification", store=PartitionStore(str(target)), executor=executor)
     _, table = rows.encoded(None, 0)
-    table.cut(Stratified(), k, 0, 1, executor)
+    table.cut(Stratified(), k, 0, 1)
 
 
 def ray_data_random(source: Path, target: Path, k: int) -> None:

@@ -42,7 +42,7 @@ def assemble(
         If a member could not be fitted.
     """
     with clock("partition"):
-        cut = table.cut(recipe.partitioner, recipe.n_partitions, job.seed, recipe.replication, executor)
+        cut = table.cut(recipe.partitioner, recipe.n_partitions, job.seed, recipe.replication)
     job = replace(
         job,
         merge=recipe.merge,

@@ -276,9 +276,7 @@ class Table(Protocol):
     def sample(self) -> tuple[Part, RowKeys]:
         """Return rows to try things on, and their keys: all of them, or as many as this process may hold."""
 
-    def cut(
-        self, partitioner: Partitioner, n_partitions: int, seed: int, replication: int, executor: Executor
-    ) -> CutTable:
+    def cut(self, partitioner: Partitioner, n_partitions: int, seed: int, replication: int) -> CutTable:
         """Return the table cut into partitions, each row in ``replication`` of them."""
 
 

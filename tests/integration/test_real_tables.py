@@ -118,7 +118,7 @@ def _p_value(folder, partitioner):
     store = PartitionStore(str(folder / partitioner.name))
     scan = partwise.scan(folder / "delays.parquet", "delay")
     rows = ScannedRows(scan=scan, task="regression", store=store, executor=InlineExecutor())
-    rows.encoded(None, 0)[1].cut(partitioner, K, 0, 1, InlineExecutor())
+    rows.encoded(None, 0)[1].cut(partitioner, K, 0, 1)
     (entry,) = store.entries()
     sizes, means, variances = (
         np.array([getattr(part, name) for part in entry.manifest.parts])

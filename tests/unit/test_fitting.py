@@ -225,7 +225,7 @@ def test_each_member_is_reported_as_it_comes():
     table = MemoryTable(Part(0, X, X[:, 0], weights), labels=None)
     heard = []
     job = FitJob(template=KeepsWhatItSaw(), seed=0, cpus=1, labels=None)
-    cut = table.cut(Ordered(), 3, 0, 1, InlineExecutor())
+    cut = table.cut(Ordered(), 3, 0, 1)
     members, failures = fit_members(job, cut, InlineExecutor(), heard.append)
     assert sorted(record.partition for record in heard) == [0, 1, 2]
     assert [member.partition for member in members] == [1, 2]

@@ -16,7 +16,7 @@ from partwise.assembling import assemble
 from partwise.combiners import make_combiner
 from partwise.ensemble.elsewhere import NoRows
 from partwise.errors import InputError
-from partwise.executors import make_executor
+from partwise.executors import make_executor, with_one_cpu
 from partwise.fitting import FitJob
 from partwise.learners.updates import passes_of
 from partwise.model_store import StoredModel
@@ -188,7 +188,7 @@ class PartitionedEstimator(BaseEstimator, ABC):
         if isinstance(X, Scan):
             read_scan(self, X, template, others={"y": y, "sample_weight": weights, "groups": groups, "time": time})
             store = PartitionStore(self.storage)
-            return ScannedRows(scan=X, task=self._task, store=store, executor=executor)
+            return ScannedRows(scan=X, task=self._task, store=store, executor=with_one_cpu(executor))
         if y is None:
             raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         features = read_features(self, X, template, reset=True, encoded=self.encoder is not None)
@@ -228,7 +228,7 @@ class PartitionedEstimator(BaseEstimator, ABC):
         check_is_fitted(self, "predictor_")
         executor = make_executor(self.executor, self.cpus_per_member)
         if isinstance(X, Scan):
-            return predict_scan(self.stored(), X, executor)
+            return predict_scan(self.stored(), X, with_one_cpu(executor))
         features = read_features(self, X, self._template(), reset=False, encoded=self.encoder_ is not None)
         matrix = features if self.encoder_ is None else self.encoder_.transform(as_frame(features))
         return predict_outputs(self.predictor_, matrix, executor)

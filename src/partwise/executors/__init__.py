@@ -1,14 +1,15 @@
 """Executors: where members are fitted and predictions made."""
 
 from collections.abc import Callable
+from dataclasses import is_dataclass, replace
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from partwise.errors import InputError, unknown_choice
 from partwise.executors.inline import InlineExecutor
 from partwise.protocols import Executor
 
-__all__ = ["EXECUTORS", "InlineExecutor", "make_executor"]
+__all__ = ["EXECUTORS", "InlineExecutor", "make_executor", "with_one_cpu"]
 
 
 def _ray(**settings: Any) -> Executor:
@@ -37,4 +38,11 @@ def make_executor(executor: str | Executor, cpus_per_task: int) -> Executor:
             f"executor={executor!r} is no executor. Give one of {', '.join(EXECUTORS)}, "
             "or an object with `run` and `warm` (see partwise.protocols.Executor)."
         )
+    return executor
+
+
+def with_one_cpu(executor: Executor) -> Executor:
+    """Return the executor for tasks of one thread, such as those that read tables; others stay as they are."""
+    if is_dataclass(executor) and not isinstance(executor, type) and hasattr(executor, "cpus_per_task"):
+        return cast("Executor", replace(executor, cpus_per_task=1))
     return executor

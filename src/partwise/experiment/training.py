@@ -14,6 +14,7 @@ from partwise.comparison.records import Training
 from partwise.config import TrainConfig
 from partwise.errors import unknown_choice
 from partwise.evaluation import reported_metrics
+from partwise.executors import with_one_cpu
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.experiment.pipeline import make_ensemble
 from partwise.experiment.preparing import Setup, facts_of, make_setup, with_defaults
@@ -66,7 +67,7 @@ def train(config: TrainConfig, say: Say = lambda _: None, *, show_progress: bool
         executor.connect()
     # 3. A counting pass: classes, groups, what is missing; and which rows are the test.
     say(f"Counting the rows of {source.name}")
-    task, divided = divided_scan(config, source, executor)
+    task, divided = divided_scan(config, source, with_one_cpu(executor))
     # 4. The setup, checked against the task; all mistakes at once.
     labels = divided.labels
     setup = make_setup(config, task, None if labels is None else len(labels), divided.n_train)
@@ -109,7 +110,7 @@ def _fitted(
     if divided.test is not None:
         say("Judging the test rows")
         with clock("predict"):
-            sums = judge_scan(model.stored(), divided.test, divided.labels, executor)
+            sums = judge_scan(model.stored(), divided.test, divided.labels, with_one_cpu(executor))
         if sums is not None:
             scores, n_test = sums.scores(), sums.n_rows
     # 8. Everything that was found, on disk and in the tracker.

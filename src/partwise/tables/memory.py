@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from partwise.cutting import cut, row_keys
-from partwise.protocols import Executor, Partitioner
+from partwise.protocols import Partitioner
 from partwise.records import Part, Partitions, RowKeys, Task, Unseen
 from partwise.rows import take_rows
 
@@ -48,14 +48,7 @@ class MemoryTable:
         """Return rows to try things on, and their keys: all of them."""
         return self.rows, self.keys
 
-    def cut(
-        self,
-        partitioner: Partitioner,
-        n_partitions: int,
-        seed: int,
-        replication: int,
-        executor: Executor,  # noqa: ARG002 - for tables that are cut where they lie
-    ) -> "MemoryCut":
+    def cut(self, partitioner: Partitioner, n_partitions: int, seed: int, replication: int) -> "MemoryCut":
         """Return the table cut into partitions.
 
         Raises

@@ -121,10 +121,8 @@ class StoredTable:
             targets = block.column(self.scan.target).to_pandas().to_numpy(dtype=np.float64)
         return Part(0, keys.features, targets, weights), keys
 
-    def cut(
-        self, partitioner: Partitioner, n_partitions: int, seed: int, replication: int, executor: Executor
-    ) -> "StoredCut":
-        """Return the table cut into partitions, from the store where it has them, else stored now by the executor.
+    def cut(self, partitioner: Partitioner, n_partitions: int, seed: int, replication: int) -> StoredCut:
+        """Return the table cut into partitions, from the store where it has them, else stored now.
 
         Raises
         ------
@@ -142,7 +140,7 @@ class StoredTable:
         n_stored = 1 if copies else n_partitions
         rule = Ordered() if copies else partitioner
         replicas = Replicas.of(n_stored, replication, seed, most_parts(rule, statistics))
-        sample = self._keys_for(rule, replicas.n_parts, seed, executor)
+        sample = self._keys_for(rule, replicas.n_parts, seed)
         assignment = rule.fit(statistics, sample, replicas.n_parts, seed)
         key = self._key(rule, n_stored, seed, replication)
         manifest = self.store.find(key)
@@ -153,7 +151,7 @@ class StoredTable:
             )
         if manifest is None:
             cut = _Cut(key, partitioner, n_stored, assignment, replicas, needs_features="features" in rule.needs)
-            manifest = self._stored(cut, executor)
+            manifest = self._stored(cut)
         parts = manifest.parts * n_partitions if copies else manifest.parts
         counts = None if self.labels is None else np.array([part.class_counts for part in parts], dtype=np.int64)
         partitions = Partitions(
@@ -179,17 +177,17 @@ class StoredTable:
         chosen = keyed_sample(self.survey.n_rows, n_rows, self.seed)
         return sampled(self.pieces, self.survey.starts, chosen, columns, self.executor)
 
-    def _keys_for(self, rule: Partitioner, n_parts: int, seed: int, executor: Executor) -> RowKeys:
+    def _keys_for(self, rule: Partitioner, n_parts: int, seed: int) -> RowKeys:
         """Return the keys of the rows that a partitioner must see."""
         n_rows = self.survey.n_rows
         if rule.learns_from == "order":
             ranks = -(-np.arange(n_parts) * n_rows // n_parts)
             if self.scan.time is None or n_parts == 1:
                 return RowKeys(positions=ranks, time=None)
-            return first_rows(self.pieces, self.scan.time, ranks, self.survey.starts, executor)
+            return first_rows(self.pieces, self.scan.time, ranks, self.survey.starts, self.executor)
         if rule.learns_from == "rows":
             positions = keyed_sample(n_rows, max(SAMPLED_ROWS, SAMPLED_ROWS // 1_000 * n_parts), seed)
-            block = sampled(self.pieces, self.survey.starts, positions, self.scan.columns, executor)
+            block = sampled(self.pieces, self.survey.starts, positions, self.scan.columns, self.executor)
             return replace(self._keys_of(block), positions=positions)
         return RowKeys(positions=np.empty(0, dtype=np.int64))
 
@@ -214,7 +212,7 @@ class StoredTable:
         }
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
 
-    def _stored(self, cut: "_Cut", executor: Executor) -> Manifest:
+    def _stored(self, cut: "_Cut") -> Manifest:
         """Exchange the rows, and return the manifest; without it nothing of this is ever taken for complete."""
         replication = cut.replicas.to.shape[1]
         share = len(self.scan.columns) / len(self.scan.source.schema().names)
@@ -222,12 +220,12 @@ class StoredTable:
         # Once in the files of the pieces, once in those of the partitions.
         build = self.store.begin(cut.key, 2 * n_bytes)
         try:
-            return self._built(cut, build, replication, executor)
+            return self._built(cut, build, replication)
         except BaseException:
             build.abandon()
             raise
 
-    def _built(self, cut: "_Cut", build: Build, replication: int, executor: Executor) -> Manifest:
+    def _built(self, cut: "_Cut", build: Build, replication: int) -> Manifest:
         build.filesystem.create_dir(build.path(_EXCHANGE))
         schema = stored_schema(self.scan, replicated=replication > 1)
         shared = Scatter(
@@ -239,7 +237,7 @@ class StoredTable:
             schema=schema,
             build=build,
         )
-        scattered: list[Scattered] = in_order(executor.run(scatter, shared, self._scatter_tasks()))
+        scattered: list[Scattered] = in_order(self.executor.run(scatter, shared, self._scatter_tasks()))
         places = (
             Task(
                 partition,
@@ -248,7 +246,7 @@ class StoredTable:
             for partition in range(shared.n_partitions)
         )
         told = Gather(build=build, schema=schema, target=self.scan.target, weight=self.scan.weight, labels=self.labels)
-        parts: list[StoredPart] = in_order(executor.run(gather, told, places))
+        parts: list[StoredPart] = in_order(self.executor.run(gather, told, places))
         build.delete(_EXCHANGE)
         check_sizes(cut.partitioner, np.array([part.n_rows for part in parts]))
         manifest = Manifest(

@@ -65,11 +65,13 @@ def clean(
 
     Nothing may be storing a table there meanwhile.
     """
-    from partwise.errors import unknown_choice  # noqa: PLC0415
+    from partwise.errors import InputError, unknown_choice  # noqa: PLC0415
     from partwise.stores import PartitionStore  # noqa: PLC0415
 
     place = PartitionStore(storage)
     entries = {entry.key: entry for entry in place.entries()}
+    if key and not entries:
+        raise InputError(f"--key {key[0]!r}: the store {place.place[1]!r} is empty. See --storage.")
     named = set()
     for start in key or ():
         found = [each for each in entries if each.startswith(start)]

@@ -17,7 +17,7 @@ from partwise.evaluation import reported_metrics
 from partwise.executors import with_one_cpu
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.experiment.pipeline import make_ensemble
-from partwise.experiment.preparing import Setup, facts_of, make_setup, with_defaults
+from partwise.experiment.preparing import Setup, facts_of, make_setup, scan_of, with_defaults
 from partwise.experiment.recorded import recorded
 from partwise.experiment.recording import Recorder
 from partwise.experiment.scanning import divided_scan
@@ -59,6 +59,7 @@ def train(config: TrainConfig, say: Say = lambda _: None, *, show_progress: bool
     say(f"Opening {config.data}")
     source = open_source(config.data)
     config = with_defaults(config, source)
+    scan_of(source, config)  # a wrong column is told before Ray is started
     # 2. Workers that have imported what a fit needs.
     clock = Stopwatch()
     executor = RayExecutor(address=config.address, cpus_per_task=config.cpus_per_member, ship=config.ship)

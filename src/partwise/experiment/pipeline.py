@@ -23,6 +23,7 @@ from partwise.experiment.scanning import is_too_large, scanned_dataset
 from partwise.fitting import FitJob, prepare_worker
 from partwise.resources import Stopwatch
 from partwise.sources import Scan, open_source
+from partwise.tables import SentRows
 
 __all__ = ["ComparisonRun", "compare", "make_ensemble"]
 
@@ -131,7 +132,7 @@ def _measure(
     # 5. Workers that have imported what a fit needs.
     say("Starting Ray" if config.address is None else f"Preparing the workers of {config.address}")
     with clock("startup"):
-        executor.warm(prepare_worker, setup.learner.estimator)
+        executor.warm(prepare_worker, (setup.learner.estimator, SentRows()))  # what a fit unpickles
     # 6. One member per partition, and their combination.
     say(f"Fitting {config.partitions} members on {executor.slots} workers")
     model = make_ensemble(config, setup, executor, show_progress=show_progress)

@@ -24,7 +24,7 @@ from partwise.experiment.scanning import divided_scan
 from partwise.fitting import prepare_worker
 from partwise.resources import Stopwatch
 from partwise.sources import Scan, open_source
-from partwise.tables import Divided, judge_scan
+from partwise.tables import Divided, SentRows, judge_scan
 
 __all__ = ["TrainingRun", "train"]
 
@@ -99,7 +99,7 @@ def _fitted(
     show_progress: bool,
 ) -> Training:
     with clock("startup"):
-        executor.warm(prepare_worker, setup.learner.estimator)
+        executor.warm(prepare_worker, (setup.learner.estimator, SentRows()))  # what a fit unpickles
     # 6. Partitions in the store, one member each, and their combination.
     say(f"Storing {config.partitions} partitions and fitting their members on {executor.slots} workers")
     model = make_ensemble(config, setup, executor, show_progress=show_progress)

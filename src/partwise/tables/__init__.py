@@ -2,7 +2,7 @@
 
 from partwise.tables.given import GivenRows, as_frame
 from partwise.tables.holding import Divided, divide, task_of
-from partwise.tables.memory import MemoryTable
+from partwise.tables.memory import MemoryTable, SentRows
 from partwise.tables.predicting import check_columns, judge_scan, outputs_of, predict_scan
 from partwise.tables.stored import ScannedRows, StoredTable
 from partwise.tables.taking import TakenRows, take
@@ -13,6 +13,7 @@ __all__ = [
     "GivenRows",
     "MemoryTable",
     "ScannedRows",
+    "SentRows",
     "StoredTable",
     "TakenRows",
     "as_frame",

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import pandas as pd
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from partwise.combiners import make_combiner
 from partwise.errors import ConfigurationError, InputError
@@ -12,13 +13,29 @@ from partwise.partitioners import make_partitioner
 from partwise.protocols import Combiner, Partitioner
 from partwise.selection import Auto, asked_for, check_choice
 
-__all__ = ["CompareConfig", "TaskName", "TrainConfig"]
+__all__ = ["CompareConfig", "FitConfig", "TaskName", "TrainConfig"]
 
 TaskName = Literal["auto", "classification", "regression"]
 
 
-class CompareConfig(BaseModel):
-    """What ``partwise compare`` is asked to do; the field names are those of the options."""
+def _seconds(given: Any) -> Any:
+    """Return a duration such as ``90s``, ``10m`` or ``1h30m`` in seconds; a number is one of seconds already."""
+    if not isinstance(given, str):
+        return given
+    try:
+        seconds = float(given)
+    except ValueError:
+        try:
+            seconds = pd.Timedelta(given).total_seconds()
+        except ValueError:
+            seconds = 0.0
+    if not seconds > 0:
+        raise ValueError("give a time above zero with its unit, such as 90s, 10m or 2h")
+    return seconds
+
+
+class FitConfig(BaseModel):
+    """What every command that fits an ensemble is asked to do; the field names are those of the options."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -71,7 +88,14 @@ class CompareConfig(BaseModel):
         return config
 
 
-class TrainConfig(CompareConfig):
+class CompareConfig(FitConfig):
+    """What ``partwise compare`` is asked to do; ``baseline_budget`` in seconds, None without limit."""
+
+    baseline_budget: Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(_seconds)] = None
+    also: tuple[Literal["incremental"], ...] = ()
+
+
+class TrainConfig(FitConfig):
     """What ``partwise train`` is asked to do; without test rows (``test_size`` 0) the ensemble is not judged."""
 
     test_size: Annotated[float, Field(ge=0, lt=1)] = 0.2
@@ -106,7 +130,7 @@ def _disagreements(settings: Mapping[str, Any]) -> list[str]:
 def _count(settings: Mapping[str, Any], name: str) -> int:
     """Return a number that was given, or the default where none was, or something else that its field refuses."""
     given = settings.get(name)
-    return given if isinstance(given, int) else int(CompareConfig.model_fields[name].default)
+    return given if isinstance(given, int) else int(FitConfig.model_fields[name].default)
 
 
 def _lacking_evidence(settings: Mapping[str, Any], cut: Partitioner | None, combiner: Combiner | None) -> Iterator[str]:

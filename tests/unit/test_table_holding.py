@@ -8,7 +8,7 @@ import partwise
 from partwise.comparison.dataset import Roles, make_dataset
 from partwise.errors import InputError
 from partwise.executors import InlineExecutor
-from partwise.sources import arrow
+from partwise.sources import arrow, read_blocks
 from partwise.tables import divide, task_of
 
 N_ROWS = 1_000
@@ -43,7 +43,7 @@ def _divided(target, *, task="classification", split=None, share=0.2, table=TABL
 
 
 def _rows(scan):
-    return np.concatenate([block.column("row").to_numpy() for block in scan.source.scan(["row"])])
+    return np.concatenate([block.column("row").to_numpy() for block in read_blocks(scan.source, ["row"])])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """partwise compare."""
 
 import sys
+from typing import Any
 
 from rich.console import Console
 
@@ -9,40 +10,16 @@ from partwise.cli.program import app, find_modules, say, say_where
 
 
 @app.command(epilog="Example: partwise compare flights.parquet --target late --learner gradient_boosting")
-def compare(  # noqa: PLR0913, PLR0917 - the options are the interface
-    data: o.Data,
-    target: o.Target = None,
-    learner: o.Learner = "hist_gradient_boosting",
-    param: o.Parameters = None,
-    partitions: o.NPartitions = 8,
-    partitioner: o.Partitioner = None,
-    combine: o.Combine = None,
-    replication: o.Replication = 1,
-    match_updates: o.MatchUpdates = None,
-    task: o.Task = "auto",
-    metric: o.Metric = None,
-    test_size: o.TestSize = 0.2,
-    test: o.Test = None,
-    split_column: o.SplitColumn = None,
-    time: o.Time = None,
-    weight: o.Weight = None,
-    group: o.Group = None,
-    drop: o.Drop = None,
-    encode: o.Encode = True,  # noqa: FBT002 - a flag
-    evidence: o.Evidence = True,  # noqa: FBT002 - a flag
-    address: o.Address = None,
-    cpus_per_member: o.CpusPerMember = 1,
-    ship: o.Ship = None,
-    storage: o.Storage = None,
-    tracking_uri: o.TrackingUri = None,
-    experiment: o.Experiment = "partwise",
-    seed: o.Seed = 0,
-    output: o.Output = None,
-    as_json: o.Json = False,  # noqa: FBT002 - a flag
-    debug: o.Debug = False,  # noqa: FBT002 - read in main
+@o.of_a_fit
+def compare(
+    *,
+    baseline_budget: o.BaselineBudget = None,
+    also: o.Also = None,
+    as_json: o.Json = False,
+    **options: Any,
 ) -> None:
     """Compare one model per partition, combined, with one model on all rows."""
-    given = o.settings(locals())
+    given = o.settings({**options, "baseline_budget": baseline_budget, "also": also})
     # Not at the top: --help should not wait for Ray and scikit-learn.
     from partwise.comparison.table import comparison_table  # noqa: PLC0415
     from partwise.config import CompareConfig  # noqa: PLC0415

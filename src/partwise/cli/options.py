@@ -1,6 +1,8 @@
 """The options that commands share: one thing has one name, one help and one type everywhere."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,11 +68,75 @@ Seed = Annotated[int, typer.Option(help="Seed of hold-out, cut and members.")]
 Output = Annotated[Path | None, typer.Option(help="Run directory to make; absent: below partwise-runs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON on stdout.")]
 Debug = Annotated[bool, typer.Option(help="Show tracebacks.")]
+BaselineBudget = Annotated[
+    str | None,
+    typer.Option(help="Longest fit of one model, such as 90s, 10m or 2h: beyond it one model gets fewer rows."),
+]
+Also = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Compare with this too; may be repeated. incremental: one model that goes once over all rows by "
+        "partial_fit (always there where one model cannot have all rows and the learner can do it)."
+    ),
+]
 DryRun = Annotated[bool, typer.Option(help="Tell sizes, disk and memory that are needed, and do nothing.")]
 
 
 def settings(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return a command's parameters as settings: what may be repeated as a tuple, without what is about output."""
-    repeated = ("param", "drop", "ship")
+    repeated = ("param", "drop", "ship", "also")
     wanted = {name: value for name, value in given.items() if name not in _NO_SETTINGS}
     return wanted | {name: tuple(wanted[name] or ()) for name in repeated if name in wanted}
+
+
+def _shared(  # noqa: PLR0913, PLR0917 - the options are the interface
+    data: Data,
+    target: Target = None,
+    learner: Learner = "hist_gradient_boosting",
+    param: Parameters = None,
+    partitions: NPartitions = 8,
+    partitioner: Partitioner = None,
+    combine: Combine = None,
+    replication: Replication = 1,
+    match_updates: MatchUpdates = None,
+    task: Task = "auto",
+    metric: Metric = None,
+    test_size: TestSize = 0.2,
+    test: Test = None,
+    split_column: SplitColumn = None,
+    time: Time = None,
+    weight: Weight = None,
+    group: Group = None,
+    drop: Drop = None,
+    encode: Encode = True,  # noqa: FBT002 - a flag
+    evidence: Evidence = True,  # noqa: FBT002 - a flag
+    address: Address = None,
+    cpus_per_member: CpusPerMember = 1,
+    ship: Ship = None,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = "partwise",
+    seed: Seed = 0,
+    output: Output = None,
+    as_json: Json = False,  # noqa: FBT002 - a flag
+    debug: Debug = False,  # noqa: FBT002 - read in main
+) -> None:
+    """Hold the options of every command that fits an ensemble, in the order of its help."""
+
+
+def of_a_fit(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that fits an ensemble the options of all such commands, in place of its ``**options``.
+
+    A parameter of the command's own that has the name of one of them takes its place.
+    """
+    own = {name: each for name, each in signature(command).parameters.items() if each.kind != Parameter.VAR_KEYWORD}
+    merged = {name: own.get(name, each) for name, each in signature(_shared).parameters.items()} | own
+
+    @wraps(command)
+    def run(**options: Any) -> None:
+        command(**options)
+
+    parameters = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in merged.values()]
+    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined] # what the parser reads
+    run.__annotations__ = {name: each.annotation for name, each in merged.items()}
+    return run

@@ -1,11 +1,13 @@
 """From two models' outputs and costs to the record of a comparison."""
 
 import socket
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from partwise.comparison.dataset import Dataset
 from partwise.comparison.records import (
+    AlternativeReport,
     Comparison,
     DifferenceReport,
     EnsembleReport,
@@ -14,13 +16,14 @@ from partwise.comparison.records import (
     Training,
 )
 from partwise.comparison.single_process import SingleResult, iterations
+from partwise.comparison.verdict import seconds
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.evaluation import Metric, Outputs, Truth, difference_between, scores_of
 from partwise.naming import label
 from partwise.provenance import versions
 from partwise.resources import ran_here
 
-__all__ = ["Costs", "Judged", "Summary", "Trained", "make_comparison", "make_training"]
+__all__ = ["Alternative", "Costs", "Judged", "Summary", "Trained", "make_comparison", "make_training"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,20 @@ class Judged:
     single: Outputs
     ensemble: Outputs
     seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """A further model: what it said about the test rows, and what it took."""
+
+    outputs: Outputs
+    encode_seconds: float
+    fit_seconds: float
+    predict_seconds: float
+    cpu_seconds: float
+    peak_memory_bytes: int | None
+    where: str
+    n_rows: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,19 +87,45 @@ def make_comparison(
     single: SingleResult,
     model: PartitionedClassifier | PartitionedRegressor,
     costs: Costs,
+    alternatives: Mapping[str, Alternative],
 ) -> Comparison:
-    """Return the comparison of a fitted ensemble with the single model's result."""
-    difference = difference_between(judged.metric, judged.truth, judged.single, judged.ensemble, seed=judged.seed)
+    """Return the comparison of a fitted ensemble with the single model's result, and with further models'."""
     scores = scores_of(judged.truth, judged.ensemble, judged.metric)
     about = Trained(
         metric=judged.metric, task=dataset.task, n_test=len(dataset.test), holdout=dataset.holdout.description
     )
     told = _told(about, summary, scores, model, costs)
     return Comparison(
-        **told | {"notes": [*told["notes"], *_rounds_of(single, model)]},
-        single=_single_report(dataset, judged, single),
-        difference=None if difference is None else DifferenceReport(**asdict(difference)),
+        **told | {"notes": [*_rows_of(single, dataset, model.n_rows_), *told["notes"], *_rounds_of(single, model)]},
+        single=_single_report(judged, single),
+        difference=_difference(judged, judged.single),
+        alternatives={name: _alternative_report(judged, each) for name, each in alternatives.items()},
     )
+
+
+def _difference(judged: Judged, other: Outputs) -> DifferenceReport | None:
+    """Return the ensemble minus another model."""
+    difference = difference_between(judged.metric, judged.truth, other, judged.ensemble, seed=judged.seed)
+    return None if difference is None else DifferenceReport(**asdict(difference))
+
+
+def _alternative_report(judged: Judged, found: Alternative) -> AlternativeReport:
+    told = {each.name: getattr(found, each.name) for each in fields(found) if each.name != "outputs"}
+    scores = scores_of(judged.truth, found.outputs, judged.metric)
+    return AlternativeReport(**told, scores=scores, difference=_difference(judged, found.outputs))
+
+
+def _rows_of(single: SingleResult, dataset: Dataset, n_rows: int) -> list[str]:
+    """Return why one model has fewer rows than the ensemble, where it has."""
+    if single.n_rows == n_rows:
+        return []
+    held = len(dataset.train)
+    why = "as many as the free memory is estimated to hold"
+    if single.n_rows < held and single.whole_seconds is not None:
+        why = f"a fit on {held:,} would take about {seconds(single.whole_seconds)}, beyond --baseline-budget"
+    return [
+        f"One model on {single.n_rows:,} of {n_rows:,} training rows, a random sample: {why}. The ensemble has all."
+    ]
 
 
 def make_training(
@@ -133,7 +176,7 @@ def _leaderboard(model: PartitionedClassifier | PartitionedRegressor) -> list[Le
     return [LeaderboardEntry(**entry) for entry in board.where(board.notna(), None).to_dict("records")]
 
 
-def _single_report(dataset: Dataset, judged: Judged, single: SingleResult) -> ModelReport:
+def _single_report(judged: Judged, single: SingleResult) -> ModelReport:
     steps = (single.encoding, single.fitting)
     peaks = [step.peak_memory_bytes for step in steps if step.peak_memory_bytes is not None]
     return ModelReport(
@@ -144,7 +187,7 @@ def _single_report(dataset: Dataset, judged: Judged, single: SingleResult) -> Mo
         peak_memory_bytes=max(peaks, default=None),
         encode_seconds=single.encoding.seconds,
         where=single.where,
-        n_rows=len(dataset.train),
+        n_rows=single.n_rows,
     )
 
 
@@ -159,7 +202,7 @@ def _ensemble_report(
         evidence = {"evidence_seconds": steps["evidence"], "out_of_partition_score": model.out_of_partition_score_}
     return EnsembleReport(
         scores=scores,
-        fit_seconds=sum(seconds for step, seconds in steps.items() if step != "evidence"),
+        fit_seconds=sum(took for step, took in steps.items() if step != "evidence"),
         predict_seconds=costs.predict_seconds,
         cpu_seconds=driver.cpu_seconds
         + sum(member.cpu_seconds for member in members if not ran_here(member.node, member.process))

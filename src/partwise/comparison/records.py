@@ -8,7 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_fie
 from partwise.comparison import verdict
 from partwise.errors import InputError
 
-__all__ = ["Comparison", "DifferenceReport", "EnsembleReport", "ModelReport", "Training", "json_schema"]
+__all__ = [
+    "AlternativeReport",
+    "Comparison",
+    "DifferenceReport",
+    "EnsembleReport",
+    "ModelReport",
+    "Training",
+    "json_schema",
+]
 
 _DERIVED = ("speedup", "efficiency", "verdict")
 
@@ -96,6 +104,13 @@ class DifferenceReport(_Record):
     n_resamples: int = Field(ge=0)
 
 
+class AlternativeReport(ModelReport):
+    """What a user could have instead of the ensemble, beside one model."""
+
+    difference: DifferenceReport | None
+    """The ensemble minus this one; null where the metric is not defined for one of them."""
+
+
 class Training(_Record):
     """An ensemble: how it was made, what it took, and how well it does on test rows where there are some."""
 
@@ -130,6 +145,8 @@ class Comparison(Training):
     single: ModelReport
     difference: DifferenceReport | None
     """Null where the metric is not defined for one of the models."""
+    alternatives: dict[str, AlternativeReport] = Field(default_factory=dict)
+    """Further models by name, such as ``incremental``."""
 
     @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated properties
     @property

@@ -20,12 +20,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from partwise.attempts import failure_of, input_error_of
+from partwise.comparison.affordable import affordable_rows
 from partwise.encoders import fit_encoder
 from partwise.errors import PartwiseError
-from partwise.fitting import FitJob, fit_member
-from partwise.pool import AggregatedPredictor, MemberPool
+from partwise.fitting import FitJob, FittedPart, fit_member, lone_predictor
+from partwise.permutation import keyed_sample
 from partwise.protocols import Encoder
-from partwise.records import Member, OutputKind, Part, TaskFailure
+from partwise.records import OutputKind, Part, TaskFailure
 from partwise.resources import Usage, measure_usage
 
 __all__ = ["SingleJob", "SingleModelError", "SingleResult", "fit_in_fresh_process", "iterations"]
@@ -45,11 +46,17 @@ class SingleJob:
     y: NDArray[Any]
     weights: NDArray[np.float64] | None
     test: pd.DataFrame
+    budget_seconds: float | None = None
+    """How long the fit may take by an estimate; None without limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SingleResult:
-    """What it sends back; the start of the process and its imports are in none of the times."""
+    """What it sends back; the start of the process and its imports are in none of the times.
+
+    ``n_rows`` is how many of the rows the model had; ``whole_seconds`` about how long a fit on all of them takes, None
+    where nobody asked.
+    """
 
     outputs: NDArray[np.float64]
     kind: OutputKind
@@ -59,6 +66,8 @@ class SingleResult:
     content_digest: str
     iterations: int | None
     where: str
+    n_rows: int
+    whole_seconds: float | None
 
 
 def iterations(estimator: Any) -> int | None:
@@ -68,16 +77,13 @@ def iterations(estimator: Any) -> int | None:
 
 
 def run(job: SingleJob) -> SingleResult:
-    """Fit the single model on all rows and predict the test rows, each step timed."""
-    with measure_usage() as encoding:
-        encoder = None if job.encoder is None else fit_encoder(job.encoder, job.train, job.job.seed)
-        matrix = job.train if encoder is None else encoder.transform(job.train)
-    # The same function as for a member: one model is an ensemble of one partition that has all rows.
-    fitted = fit_member(job.job, Part(0, matrix, job.y, job.weights))
-    estimator = cloudpickle.loads(fitted.estimator)
-    member = Member(partition=0, estimator=estimator, classes=fitted.classes, content_digest=fitted.content_digest)
-    n_classes = None if job.job.labels is None else len(job.job.labels)
-    predictor = AggregatedPredictor(MemberPool.of((member,), n_classes), "mean", np.ones(1))
+    """Fit the single model, on all rows or on as many as it may have, and predict the test rows, each step timed."""
+    affordable = None
+    if job.budget_seconds is not None:
+        affordable = affordable_rows(lambda size: _fit(_sample(job, size)), len(job.y), job.budget_seconds)
+        job = _sample(job, affordable.n_rows)
+    encoder, encoding, fitted = _fit(job)
+    predictor = lone_predictor(fitted, job.job.labels)
     started = time.perf_counter()
     outputs = predictor.outputs(job.test if encoder is None else encoder.transform(job.test))
     return SingleResult(
@@ -87,9 +93,28 @@ def run(job: SingleJob) -> SingleResult:
         fitting=fitted.usage,
         predict_seconds=time.perf_counter() - started,
         content_digest=fitted.content_digest,
-        iterations=iterations(estimator),
+        iterations=iterations(predictor.pool.members[0].estimator),
         where=f"a fresh process on {socket.gethostname()}, {job.job.cpus} cores",
+        n_rows=len(job.y),
+        whole_seconds=None if affordable is None else affordable.whole_seconds,
     )
+
+
+def _fit(job: SingleJob) -> tuple[Encoder | None, Usage, FittedPart]:
+    with measure_usage() as encoding:
+        encoder = None if job.encoder is None else fit_encoder(job.encoder, job.train, job.job.seed)
+        matrix = job.train if encoder is None else encoder.transform(job.train)
+    # The same function as for a member: one model is an ensemble of one partition that has all rows.
+    return encoder, encoding, fit_member(job.job, Part(0, matrix, job.y, job.weights))
+
+
+def _sample(job: SingleJob, n_rows: int) -> SingleJob:
+    """Return the job with so many of its rows, chosen at random."""
+    if n_rows == len(job.y):
+        return job
+    rows = keyed_sample(len(job.y), n_rows, job.job.seed)
+    weights = None if job.weights is None else job.weights[rows]
+    return replace(job, train=job.train.iloc[rows], y=job.y[rows], weights=weights)
 
 
 def fit_in_fresh_process(job: SingleJob) -> SingleResult:

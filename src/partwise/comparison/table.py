@@ -30,7 +30,24 @@ def comparison_table(comparison: Comparison) -> Group:
     below = [Text(comparison.verdict, style="bold"), Text(SCOPE, style="dim"), *_places(comparison)]
     below += [Text(f"Note: {note}") for note in comparison.notes]
     board = [] if comparison.leaderboard is None else [leaderboard_table(comparison.leaderboard)]
-    return Group(table, *board, *below)
+    others = [_alternatives(comparison)] if comparison.alternatives else []
+    return Group(table, *others, *board, *below)
+
+
+def _alternatives(comparison: Comparison) -> Table:
+    """Return what the user could have instead, with what the ensemble gains or loses against it."""
+    table = Table(title="Alternatives", title_justify="left", title_style="bold", padding=(0, 1))
+    table.add_column("")
+    for name in (comparison.metric, "ensemble minus it", "fit", "predict", "peak memory"):
+        table.add_column(name, justify="right", overflow="fold")
+    for name, each in comparison.alternatives.items():
+        gap = each.difference
+        span = _NOTHING if gap is None else signed(gap.estimate)
+        if gap is not None and gap.low is not None and gap.high is not None:
+            span = f"{span} ({signed(gap.low)} to {signed(gap.high)})"
+        costs = (seconds(each.fit_seconds), seconds(each.predict_seconds), memory_cell(each.peak_memory_bytes))
+        table.add_row(name, score_cell(each.scores.get(comparison.metric)), span, *costs)
+    return table
 
 
 def _title(comparison: Comparison) -> str:
@@ -98,4 +115,6 @@ def _ratio(theirs: float | None, ours: float | None) -> str:
 def _places(comparison: Comparison) -> Iterator[Text]:
     ensemble = comparison.ensemble
     yield Text(f"One model: {comparison.single.where}.")
+    for name, each in comparison.alternatives.items():
+        yield Text(f"{name.capitalize()}: one model on {each.n_rows:,} rows; {each.where}.")
     yield Text(f"Ensemble: {ensemble.where}; {workers_cell(ensemble)}; {ensemble.exactness}.")

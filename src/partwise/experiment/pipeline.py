@@ -12,10 +12,14 @@ from partwise.comparison.dataset import Dataset
 from partwise.comparison.judging import Costs, Judged, Summary, make_comparison
 from partwise.comparison.records import Comparison
 from partwise.comparison.single_process import SingleJob, SingleResult, fit_in_fresh_process
-from partwise.config import CompareConfig
+from partwise.comparison.verdict import seconds
+from partwise.config import CompareConfig, FitConfig
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
+from partwise.errors import PartwiseError
 from partwise.evaluation import Outputs, Truth, widened
 from partwise.executors.ray_tasks import RayExecutor
+from partwise.experiment.alternatives import check_alternatives, incremental_model, wants_incremental
+from partwise.experiment.compared_rows import ComparedRows
 from partwise.experiment.preparing import Setup, check_before_paying, make_setup, read_dataset, with_defaults
 from partwise.experiment.recorded import recorded
 from partwise.experiment.recording import Recorder
@@ -40,23 +44,6 @@ class ComparisonRun:
     tracking_uri: str | None
     tracking_fault: str | None
     ui_command: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """The rows of a comparison; where ``train`` is given the ensemble is fitted on it, from files."""
-
-    dataset: Dataset
-    train: Scan | None
-
-    def fit(self, model: Model) -> None:
-        """Fit the ensemble."""
-        data = self.dataset
-        if self.train is not None:
-            model.fit(self.train)
-            return
-        targets = data.y_train if data.labels is None else data.labels[data.y_train]
-        model.fit(data.train, targets, data.weights, groups=data.groups, time=data.times)
 
 
 def compare(config: CompareConfig, say: Say = lambda _: None, *, show_progress: bool = False) -> ComparisonRun:
@@ -93,10 +80,11 @@ def compare(config: CompareConfig, say: Say = lambda _: None, *, show_progress: 
     if train is None:
         check_before_paying(config, dataset, setup)
     # 3. Where the run is recorded; both places are tried before anything is fitted.
+    check_alternatives(config, setup)
     with recorded(config) as recorder:
         recorder.start(config, setup, dataset.holdout.description, facts)
         summary = setup.summary(config, facts["notes"])
-        rows = _Rows(dataset, train)
+        rows = ComparedRows(dataset, train)
         comparison = _measure(config, rows, setup, summary, recorder, say, show_progress=show_progress)
     return ComparisonRun(
         comparison=comparison,
@@ -109,7 +97,7 @@ def compare(config: CompareConfig, say: Say = lambda _: None, *, show_progress: 
 
 def _measure(
     config: CompareConfig,
-    rows: _Rows,
+    rows: ComparedRows,
     setup: Setup,
     summary: Summary,
     recorder: Recorder,
@@ -127,7 +115,10 @@ def _measure(
             say(f"Joined the cluster at {config.address}: {executor.slots} members at once")
     # 4. One model on all rows, alone on this machine.
     cores = os.cpu_count() or 1
-    say(f"Fitting one model on {len(dataset.train):,} rows in a fresh process ({cores} cores)")
+    limit = (
+        "" if config.baseline_budget is None else f", or as many as {seconds(config.baseline_budget)} are enough for,"
+    )
+    say(f"Fitting one model on {len(dataset.train):,} rows{limit} in a fresh process ({cores} cores)")
     single = fit_in_fresh_process(_single_job(config, dataset, setup, cores))
     # 5. Workers that have imported what a fit needs.
     say("Starting Ray" if config.address is None else f"Preparing the workers of {config.address}")
@@ -151,8 +142,16 @@ def _measure(
         nodes=executor.nodes,
         address=config.address,
     )
-    comparison = make_comparison(dataset, summary, judged, single, model, costs)
-    # 8. Everything that was found, on disk and in the tracker.
+    # 8. What the user could have instead.
+    alternatives = {}
+    if wants_incremental(config, setup, n_rows=single.n_rows, n_all_rows=model.n_rows_):
+        say(f"Fitting one model bit by bit on {model.n_rows_:,} rows")
+        try:
+            alternatives["incremental"] = incremental_model(config, setup, rows, model, executor)
+        except PartwiseError as error:  # it is beside the point of the run, which has its result
+            summary.notes.append(str(error))
+    comparison = make_comparison(dataset, summary, judged, single, model, costs, alternatives)
+    # 9. Everything that was found, on disk and in the tracker.
     say("Writing the model, the plots and the records")
     recorder.results(comparison, model, dataset, judged, executor)
     return comparison
@@ -166,6 +165,7 @@ def _single_job(config: CompareConfig, dataset: Dataset, setup: Setup, cores: in
         y=dataset.y_train,
         weights=dataset.weights,
         test=dataset.test,
+        budget_seconds=config.baseline_budget,
     )
 
 
@@ -189,7 +189,7 @@ def _judge(
     )
 
 
-def make_ensemble(config: CompareConfig, setup: Setup, executor: RayExecutor, *, show_progress: bool) -> Model:
+def make_ensemble(config: FitConfig, setup: Setup, executor: RayExecutor, *, show_progress: bool) -> Model:
     """Return the estimator that is to be fitted."""
     kind = PartitionedRegressor if setup.task == "regression" else PartitionedClassifier
     return kind(

@@ -43,6 +43,11 @@ class TrainingPlan(BaseModel):
     worker_bytes: int
     workers_bytes: int
 
+    @property
+    def lacks_disk(self) -> bool:
+        """Whether the store has too little space, as far as is known."""
+        return self.free_bytes is not None and self.free_bytes < self.store_bytes
+
     def table(self) -> Table:
         """Return the plan for the terminal."""
         rows = "not told by the files" if self.n_rows is None else f"{self.n_rows:,}"
@@ -53,7 +58,9 @@ class TrainingPlan(BaseModel):
         share = "" if self.partition_rows is None else f", {self.partition_rows:,} rows each"
         table.add_row("partitions", f"{self.partitions:,}{share}, {memory_cell(self.partition_bytes)} each")
         free = "" if self.free_bytes is None else f" of {memory_cell(self.free_bytes)} free"
-        table.add_row(f"disk, {self.store}", f"{memory_cell(self.store_bytes)}{free}, half of it only while storing")
+        lacking = "; too little: make room, or give another --storage" if self.lacks_disk else ""
+        need = f"{memory_cell(self.store_bytes)}{free}, half of it only while storing{lacking}"
+        table.add_row(f"disk, {self.store}", need)
         table.add_row("memory of a worker", memory_cell(self.worker_bytes))
         table.add_row(f"memory of {self.workers} workers", memory_cell(self.workers_bytes))
         return table

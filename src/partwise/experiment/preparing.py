@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from partwise.comparison.dataset import Dataset, Roles, check_columns, make_dataset
 from partwise.comparison.judging import Summary
-from partwise.config import CompareConfig
+from partwise.config import FitConfig
 from partwise.cutting import cut, row_keys
 from partwise.encoders import TableEncoder
 from partwise.errors import ConfigurationError, InputError
@@ -35,7 +35,7 @@ __all__ = [
     "with_defaults",
 ]
 
-Settings = TypeVar("Settings", bound=CompareConfig)
+Settings = TypeVar("Settings", bound=FitConfig)
 TaskName = Literal["classification", "regression"]
 
 _UPDATES_MATCHED = ("mlp", "sgd")
@@ -62,7 +62,7 @@ class Setup:
     evidence: bool
     metric: Metric
 
-    def summary(self, config: CompareConfig, notes: list[str]) -> Summary:
+    def summary(self, config: FitConfig, notes: list[str]) -> Summary:
         """Return the names under which the recipe is reported."""
         notes = [*notes, *self._notes(config)]
         return Summary(
@@ -70,7 +70,7 @@ class Setup:
             notes=notes,
         )
 
-    def _notes(self, config: CompareConfig) -> Iterator[str]:
+    def _notes(self, config: FitConfig) -> Iterator[str]:
         if config.weight is not None:
             yield "Weights count in the fits, not in the scores."
         if self.match_updates:
@@ -84,7 +84,7 @@ class Setup:
             yield f"Each row went to {self.replication} partitions."
 
 
-def read_dataset(config: CompareConfig, source: Source) -> tuple[Dataset, dict[str, Any]]:
+def read_dataset(config: FitConfig, source: Source) -> tuple[Dataset, dict[str, Any]]:
     """Return the rows that the configuration asks for, and facts about the table.
 
     Raises
@@ -129,7 +129,7 @@ def with_defaults(config: Settings, source: Source) -> Settings:
     return config
 
 
-def scan_of(source: Source, config: CompareConfig) -> Scan:
+def scan_of(source: Source, config: FitConfig) -> Scan:
     """Return the scan of a source in which columns play the parts that the configuration gives them.
 
     Raises
@@ -144,7 +144,7 @@ def scan_of(source: Source, config: CompareConfig) -> Scan:
     return Scan.of(source, roles.target, weight=roles.weight, group=roles.group, time=roles.time, drop=dropped)
 
 
-def facts_of(config: CompareConfig, source: Source, n_rows: int, notes: list[str]) -> dict[str, Any]:
+def facts_of(config: FitConfig, source: Source, n_rows: int, notes: list[str]) -> dict[str, Any]:
     """Return what is recorded of a table that was not read as a whole: its digest is of the files' fingerprints."""
     schema = source.schema()
     return {
@@ -159,7 +159,7 @@ def facts_of(config: CompareConfig, source: Source, n_rows: int, notes: list[str
     }
 
 
-def _roles(config: CompareConfig) -> Roles:
+def _roles(config: FitConfig) -> Roles:
     assert config.target is not None  # noqa: S101 - `with_defaults` has seen to it
     return Roles(
         target=config.target,
@@ -171,7 +171,7 @@ def _roles(config: CompareConfig) -> Roles:
     )
 
 
-def make_setup(config: CompareConfig, task: TaskName, n_classes: int | None, n_train: int) -> Setup:
+def make_setup(config: FitConfig, task: TaskName, n_classes: int | None, n_train: int) -> Setup:
     """Return what is fitted and how it is judged.
 
     Raises
@@ -218,7 +218,7 @@ def make_setup(config: CompareConfig, task: TaskName, n_classes: int | None, n_t
     )
 
 
-def _matches_updates(config: CompareConfig, learner: Learner, recipe: Recipe | None) -> bool:
+def _matches_updates(config: FitConfig, learner: Learner, recipe: Recipe | None) -> bool:
     if config.match_updates is not None:
         if config.match_updates:
             passes_of(learner.estimator)
@@ -232,7 +232,7 @@ def _matches_updates(config: CompareConfig, learner: Learner, recipe: Recipe | N
     return True
 
 
-def _recipe(config: CompareConfig, task: str, learner: Learner) -> Recipe | None:
+def _recipe(config: FitConfig, task: str, learner: Learner) -> Recipe | None:
     """Return what is asked for, None where the data shall choose."""
     partitioner = _wanted_partitioner(config)
     if asked_for(partitioner, config.combine) is not None:
@@ -247,7 +247,7 @@ def _recipe(config: CompareConfig, task: str, learner: Learner) -> Recipe | None
     )
 
 
-def check_before_paying(config: CompareConfig, dataset: Dataset, setup: Setup) -> None:
+def check_before_paying(config: FitConfig, dataset: Dataset, setup: Setup) -> None:
     """Do what is cheap of a fit, so that its complaints come before the single model is fitted.
 
     Raises
@@ -262,11 +262,11 @@ def check_before_paying(config: CompareConfig, dataset: Dataset, setup: Setup) -
         cut(setup.recipe.partitioner, keys, config.partitions, config.seed, config.replication)
 
 
-def _wanted_partitioner(config: CompareConfig) -> str | None:
+def _wanted_partitioner(config: FitConfig) -> str | None:
     return "grouped" if config.partitioner is None and config.group is not None else config.partitioner
 
 
-def _check_partitions(config: CompareConfig, task: str, n_train: int) -> None:
+def _check_partitions(config: FitConfig, task: str, n_train: int) -> None:
     wanted = _wanted_partitioner(config)
     if wanted not in {None, Auto.name} and "stratum" in make_partitioner(wanted).needs and task == "regression":
         raise InputError(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from partwise.config import CompareConfig
+from partwise.config import FitConfig
 from partwise.experiment.recording import Recorder
 from partwise.runs import RunDirectory, default_run_directory
 from partwise.trackers import make_tracker
@@ -13,7 +13,7 @@ __all__ = ["recorded"]
 
 
 @contextmanager
-def recorded(config: CompareConfig) -> Iterator[Recorder]:
+def recorded(config: FitConfig) -> Iterator[Recorder]:
     """Yield the recorder of a new run; both places that it writes to are tried before anything is fitted.
 
     Raises

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from partwise.comparison.dataset import Dataset
 from partwise.comparison.judging import Judged
 from partwise.comparison.records import Comparison, Training
-from partwise.config import CompareConfig
+from partwise.config import FitConfig
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.errors import MemberFitError, PartwiseError
 from partwise.evaluation import (
@@ -54,7 +54,7 @@ class Recorder:
     tracking_fault: str | None = None
     """Why the tracker was given up: tracking never costs a result, and what it lacks is in the journal."""
 
-    def start(self, config: CompareConfig, setup: Setup, holdout: str, facts: dict[str, Any]) -> None:
+    def start(self, config: FitConfig, setup: Setup, holdout: str, facts: dict[str, Any]) -> None:
         """Record the settings, the data and the software."""
         settings = {
             **config.model_dump(mode="json", exclude={"output", "tracking_uri", "experiment"}),

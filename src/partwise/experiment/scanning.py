@@ -7,7 +7,7 @@ import numpy as np
 
 from partwise.comparison.dataset import Dataset
 from partwise.comparison.holdout import Holdout
-from partwise.config import CompareConfig
+from partwise.config import FitConfig
 from partwise.executors import InlineExecutor
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.experiment.preparing import TaskName, facts_of, scan_of
@@ -50,7 +50,7 @@ def is_too_large(source: Source) -> bool:
     return free is not None and sum(piece.n_bytes for piece in source.pieces()) > _SHARE * free
 
 
-def divided_scan(config: CompareConfig, source: Source, executor: Executor) -> tuple[TaskName, Divided]:
+def divided_scan(config: FitConfig, source: Source, executor: Executor) -> tuple[TaskName, Divided]:
     """Return the task, and training and test rows as the configuration asks for them.
 
     Raises
@@ -65,7 +65,7 @@ def divided_scan(config: CompareConfig, source: Source, executor: Executor) -> t
     return task, divide(scan, task, executor, share=share, seed=config.seed, test=test, split=split)
 
 
-def scanned_dataset(config: CompareConfig, source: Source) -> Scanned:
+def scanned_dataset(config: FitConfig, source: Source) -> Scanned:
     """Return the rows of a comparison: counted in place, and sampled where they are needed in memory.
 
     On this machine it is done in this process, as Ray must not be there when one model is timed.
@@ -83,11 +83,6 @@ def scanned_dataset(config: CompareConfig, source: Source) -> Scanned:
     test = take(divided.test, task, labels, _MOST_TEST_ROWS, seed, executor, one_class=True)
     train = take(divided.train, task, labels, _held_rows(source, divided.n_train), seed, executor)
     notes = list(source.notes)
-    if len(train.targets) < train.n_rows:
-        notes.append(
-            f"One model on {len(train.targets):,} of {train.n_rows:,} training rows, a random sample: as many as the "
-            "free memory is estimated to hold. The ensemble has all."
-        )
     if len(test.targets) < test.n_rows:
         notes.append(f"Both are judged on {len(test.targets):,} of {test.n_rows:,} test rows, a random sample.")
     dataset = Dataset(

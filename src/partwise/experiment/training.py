@@ -23,7 +23,7 @@ from partwise.experiment.recording import Recorder
 from partwise.experiment.scanning import divided_scan
 from partwise.fitting import prepare_worker
 from partwise.resources import Stopwatch
-from partwise.sources import Scan, open_source
+from partwise.sources import Scan, open_source, read_blocks
 from partwise.tables import Divided, SentRows, judge_scan
 
 __all__ = ["TrainingRun", "train"]
@@ -140,7 +140,7 @@ def _check_metric(setup: Setup, labels: NDArray[Any] | None) -> None:
 def _example(scan: Scan) -> pd.DataFrame:
     """Return the first rows, as the model takes them."""
     blocks: list[pa.Table] = []
-    for block in scan.source.scan(scan.features):
+    for block in read_blocks(scan.source, scan.features):
         blocks.append(block.slice(0, _EXAMPLE_ROWS))
         if sum(each.num_rows for each in blocks) >= _EXAMPLE_ROWS:
             break

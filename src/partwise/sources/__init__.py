@@ -5,17 +5,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
-import pandas as pd
-import pyarrow as pa
-
-from partwise.errors import InputError
 from partwise.protocols import Source
 from partwise.sources.arrow import ArrowSource, as_arrow
 from partwise.sources.files import FileSource
 from partwise.sources.nycflights13 import FlightsSource
+from partwise.sources.reading import read_blocks, read_table
 from partwise.sources.scanned import Scan
 
-__all__ = ["ArrowSource", "FileSource", "FlightsSource", "Scan", "open_source", "read_table", "scan"]
+__all__ = ["ArrowSource", "FileSource", "FlightsSource", "Scan", "open_source", "read_blocks", "read_table", "scan"]
 
 
 def open_source(data: str) -> Source:
@@ -74,21 +71,3 @@ def _source_of(data: Any) -> Source:
         # Not at the top: loading partwise must not load ray.
         return cast("Source", import_module("partwise.sources.ray_dataset").RayDatasetSource(data))
     return ArrowSource(as_arrow(data))
-
-
-def read_table(source: Source, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return all rows of a source as a DataFrame.
-
-    Raises
-    ------
-    InputError
-        If there are no rows, or two columns have one name.
-    """
-    blocks = list(source.scan(columns))
-    table = pa.concat_tables(blocks) if blocks else pa.table({})
-    if table.num_rows == 0:
-        raise InputError(f"{source.name!r} has no rows. Give a table with some.")
-    twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
-    if twice:
-        raise InputError(f"{source.name!r} has duplicate columns: {', '.join(twice)}. Rename them.")
-    return table.to_pandas()

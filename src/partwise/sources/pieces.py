@@ -118,9 +118,11 @@ class FilePiece:
             )
         now = FileFacts.of(info)
         if not now.unchanged_since(self.file):
+            sizes = f"{self.file.size:,} bytes then, {now.size:,} now"
+            how = sizes if now.size != self.file.size else "it was written again, with as many bytes"
             raise InputError(
-                f"{self.file.path!r} has changed since the table was opened: {self.file.size:,} bytes then, "
-                f"{now.size:,} now. Start again when nothing writes to it any more."
+                f"{self.file.path!r} has changed since the table was opened: {how}. Start again when nothing writes to "
+                "it any more."
             )
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import pyarrow as pa
 import ray
 
-from partwise.errors import unknown_choice
 from partwise.sources.pieces import BLOCK_ROWS
 
 __all__ = ["RayDatasetSource"]
@@ -72,17 +71,3 @@ class RayDatasetSource:
     def pieces(self) -> list[RayBlock]:
         """Return the blocks, in order."""
         return [RayBlock(reference) for reference in self._references]
-
-    def scan(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Yield the rows block by block.
-
-        Raises
-        ------
-        InputError
-            If a column is unknown.
-        """
-        for name in columns or ():
-            if name not in self._schema.names:
-                raise unknown_choice("column", name, self._schema.names)
-        for piece in self.pieces():
-            yield from piece.blocks(columns)

@@ -30,7 +30,7 @@ class Gather:
     labels: NDArray[Any] | None
 
 
-def gather(shared: Gather, payload: tuple[int, Sequence[tuple[str, Sequence[int]]]]) -> StoredPart:
+def gather(shared: Gather, payload: tuple[int, Sequence[tuple[str, NDArray[np.int64]]]]) -> StoredPart:
     """Write the Parquet file of a partition, its rows in the order of the table, and return what is in it.
 
     Parameters
@@ -88,7 +88,7 @@ def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_temporal(kind))
 
 
-def _groups(shared: Gather, places: Sequence[tuple[str, Sequence[int]]]) -> Iterator[pa.Table]:
+def _groups(shared: Gather, places: Sequence[tuple[str, NDArray[np.int64]]]) -> Iterator[pa.Table]:
     """Yield the rows in groups of one size, but for the last; fewer where rows are large."""
     held: list[pa.RecordBatch] = []
     n_rows = n_bytes = 0
@@ -107,11 +107,11 @@ def _groups(shared: Gather, places: Sequence[tuple[str, Sequence[int]]]) -> Iter
         yield pa.Table.from_batches(held, shared.schema)
 
 
-def _batches(shared: Gather, places: Sequence[tuple[str, Sequence[int]]]) -> Iterator[pa.RecordBatch]:
+def _batches(shared: Gather, places: Sequence[tuple[str, NDArray[np.int64]]]) -> Iterator[pa.RecordBatch]:
     local = isinstance(shared.build.filesystem, fs.LocalFileSystem)
     for file, numbers in places:
         path = shared.build.path(file)
         opened = pa.memory_map(path) if local else shared.build.filesystem.open_input_file(path)
         with opened, ipc.open_file(opened) as reader:
-            for number in numbers:
+            for number in numbers.tolist():
                 yield reader.get_batch(number)

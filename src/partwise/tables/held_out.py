@@ -8,7 +8,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from partwise.digests import content_digest
-from partwise.errors import unknown_choice
 from partwise.protocols import Piece, Source
 from partwise.splitting import SplitRule
 from partwise.tables.keying import Keying
@@ -118,18 +117,3 @@ class HeldOutSource:
             )
             for index, piece in enumerate(self.source.pieces())
         ]
-
-    def scan(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Yield the rows block by block.
-
-        Raises
-        ------
-        InputError
-            If a column is unknown.
-        """
-        names = self.schema().names
-        for name in columns or ():
-            if name not in names:
-                raise unknown_choice("column", name, names)
-        for piece in self.pieces():
-            yield from piece.blocks(columns)

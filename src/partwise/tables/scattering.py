@@ -51,11 +51,14 @@ class ScatterTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scattered:
-    """What became of a piece: its file, and for each partition the numbers of its batches there, in order."""
+    """What became of a piece: its file, and the partition of each batch in it; the driver holds this of all pieces."""
 
-    index: int
     file: str
-    batches: dict[int, list[int]]
+    partitions: NDArray[np.int32]
+
+    def batches(self, partition: int) -> NDArray[np.int64]:
+        """Return the numbers of the batches that have rows of a partition, in order."""
+        return np.flatnonzero(self.partitions == partition)
 
 
 def stored_schema(scan: Scan, *, replicated: bool) -> pa.Schema:
@@ -72,8 +75,7 @@ def stored_schema(scan: Scan, *, replicated: bool) -> pa.Schema:
 def scatter(shared: Scatter, task: ScatterTask) -> Scattered:
     """Read a piece and write its rows, sorted by partition, to one file."""
     file = f"exchange/{task.index:06d}.arrow"
-    batches: dict[int, list[int]] = {}
-    written = 0
+    written: list[int] = []
     with (
         shared.build.create(file) as sink,
         ipc.new_file(sink, shared.schema) as writer,
@@ -86,9 +88,8 @@ def scatter(shared: Scatter, task: ScatterTask) -> Scattered:
                 start, end = int(ends[partition]), int(ends[partition + 1])
                 for batch in ordered.slice(start, end - start).to_batches():
                     writer.write_batch(batch)
-                    batches.setdefault(partition, []).append(written)
-                    written += 1
-    return Scattered(index=task.index, file=file, batches=batches)
+                    written.append(partition)
+    return Scattered(file=file, partitions=np.array(written, dtype=np.int32))
 
 
 def _spills(shared: Scatter, task: ScatterTask) -> Iterator[tuple[pa.Table, NDArray[np.int64], NDArray[np.int64]]]:

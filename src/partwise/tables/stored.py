@@ -61,16 +61,31 @@ class ScannedRows:
         InputError
             If the table cannot be read, or values are missing or wrong; all that is wrong is listed.
         """
-        pieces = self.scan.source.pieces()
-        found = survey(self.scan, pieces, self.task, self.executor)
-        table = StoredTable(
-            scan=self.scan, pieces=tuple(pieces), survey=found, store=self.store, executor=self.executor, seed=seed
-        )
+        table = self.table(seed)
         if encoder is None:
             return None, table
         frame = table.sampled_frame(encoder_rows(len(self.scan.features)))
         fitted = fit_encoder(make_encoder(encoder), frame, seed)
         return fitted, replace(table, encoder=fitted)
+
+    def table(self, seed: int, encoder: Any = None) -> "StoredTable":
+        """Return the table after a counting pass; a fitted encoder is for its rows as they are read.
+
+        Raises
+        ------
+        InputError
+            If the table cannot be read, or values are missing or wrong; all that is wrong is listed.
+        """
+        pieces = self.scan.source.pieces()
+        return StoredTable(
+            scan=self.scan,
+            pieces=tuple(pieces),
+            survey=survey(self.scan, pieces, self.task, self.executor),
+            store=self.store,
+            executor=self.executor,
+            seed=seed,
+            encoder=encoder,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,8 +155,6 @@ class StoredTable:
         n_stored = 1 if copies else n_partitions
         rule = Ordered() if copies else partitioner
         replicas = Replicas.of(n_stored, replication, seed, most_parts(rule, statistics))
-        sample = self._keys_for(rule, replicas.n_parts, seed)
-        assignment = rule.fit(statistics, sample, replicas.n_parts, seed)
         key = self._key(rule, n_stored, seed, replication)
         manifest = self.store.find(key)
         if manifest is not None and (manifest.n_rows, len(manifest.parts)) != (self.survey.n_rows, n_stored):
@@ -149,7 +162,11 @@ class StoredTable:
                 f"The store's table {key} has {manifest.n_rows:,} rows in {len(manifest.parts)} partitions, and "
                 f"{self.survey.n_rows:,} in {n_stored} are wanted. Delete it: partwise store clean --key {key[:8]}."
             )
+        assignment = None
+        if manifest is None or "features" in rule.needs:  # what is stored lacks the router of cells alone
+            assignment = rule.fit(statistics, self._keys_for(rule, replicas.n_parts, seed), replicas.n_parts, seed)
         if manifest is None:
+            assert assignment is not None  # noqa: S101 - just made
             cut = _Cut(key, partitioner, n_stored, assignment, replicas, needs_features="features" in rule.needs)
             manifest = self._stored(cut)
         parts = manifest.parts * n_partitions if copies else manifest.parts
@@ -241,7 +258,7 @@ class StoredTable:
         places = (
             Task(
                 partition,
-                (partition, [(each.file, each.batches[partition]) for each in scattered if partition in each.batches]),
+                (partition, [(each.file, found) for each in scattered if len(found := each.batches(partition))]),
             )
             for partition in range(shared.n_partitions)
         )

@@ -55,15 +55,23 @@ def numbers(values: Mapping[str, Any]) -> dict[str, float]:
 
 def comparison_metrics(comparison: Mapping[str, Any]) -> dict[str, float]:
     """Return the scores, costs and differences of a comparison by name; what is null is left out."""
-    difference = comparison.get("difference") or {}
-    names = ("estimate", "low", "high", "p_value")
+    further: dict[str, Any] = {}
+    for role, report in (comparison.get("alternatives") or {}).items():
+        further |= dict(_model_metrics(role, report)) | dict(_differences(f"difference_to_{role}", report))
     return training_metrics(comparison) | numbers(
         {
             **dict(_model_metrics("single", comparison["single"])),
-            **{f"difference_{name}": difference.get(name) for name in names},
+            **dict(_differences("difference", comparison)),
             **{name: comparison.get(name) for name in ("speedup", "efficiency")},
+            **further,
         }
     )
+
+
+def _differences(prefix: str, report: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    difference = report.get("difference") or {}
+    for name in ("estimate", "low", "high", "p_value"):
+        yield f"{prefix}_{name}", difference.get(name)
 
 
 def training_metrics(training: Mapping[str, Any]) -> dict[str, float]:
@@ -82,7 +90,7 @@ def _model_metrics(role: str, report: Mapping[str, Any]) -> Iterator[tuple[str, 
     for name, score in report["scores"].items():
         yield f"{role}_{name}", score
     for name, value in report.items():
-        if name.endswith(("_seconds", "_bytes", "_score")):
+        if name.endswith(("_seconds", "_bytes", "_score")) or name == "n_rows":
             yield f"{role}_{name}", value
 
 

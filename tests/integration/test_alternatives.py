@@ -1,0 +1,154 @@
+"""One model within a time, and one that learns bit by bit, beside an ensemble: on the command line, on Ray."""
+
+import json
+import subprocess
+import sys
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from partwise.cli import main
+
+SLOW = '''
+import time
+
+from sklearn.linear_model import SGDClassifier
+
+
+class Slow(SGDClassifier):
+    """Takes a known time for each row."""
+
+    def fit(self, X, y):
+        time.sleep(2e-4 * len(y))
+        return super().fit(X, y)
+'''
+N_ROWS = 10_000
+
+
+def _compare(place, *options, program="from partwise.cli import main; main()"):
+    command = [sys.executable, "-c", program, "compare", "../table.parquet", "--target", "kind", "--partitions", "3"]
+    command += ["--tracking-uri", "sqlite:///mlflow.db", "--output", "run", *options]
+    return subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=240, check=False)
+
+
+def _compared(place, *options, **settings):
+    place.mkdir()
+    said = _compare(place, *options, **settings)
+    assert said.returncode == 0, said.stderr
+    return json.loads((place / "run" / "comparison.json").read_text()), " ".join(said.stdout.split())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A table of two kinds, and a learner that takes its time."""
+    place, rng = tmp_path_factory.mktemp("alternatives"), np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(N_ROWS, 3)), columns=["a", "b", "c"])
+    table["kind"] = np.where(table["a"] + table["b"] + rng.normal(size=N_ROWS) > 0, "x", "y")
+    table.to_parquet(place / "table.parquet")
+    (place / "slow.py").write_text(SLOW)
+    return place
+
+
+@pytest.fixture(scope="module")
+def in_memory(folder):
+    """A learner whose incremental model is that of one fit, on a table in memory."""
+    return _compared(folder / "in_memory", "--learner", "naive_bayes", "--combine", "soft", "--also", "incremental")
+
+
+@pytest.fixture(scope="module")
+def from_files(folder):
+    """One model on a sample, an ensemble from files; nobody asked for an alternative."""
+    program = (
+        "from partwise.experiment import scanning; from partwise.cli import main; "
+        "scanning._held_rows = lambda *_: 2_000; main()"
+    )
+    return _compared(folder / "from_files", "--learner", "sgd", "--storage", "store", program=program)
+
+
+@pytest.fixture(scope="module")
+def within_budget(folder):
+    """One model of a slow learner may take half a second."""
+    options = ("--learner", "slow:Slow", "--ship", "../slow.py", "--baseline-budget", "0.5s", "--no-match-updates")
+    return _compared(folder / "within_budget", *options)
+
+
+def test_an_alternative_has_all_rows_and_its_scores(in_memory):
+    """Gaussian naive Bayes learned bit by bit says what one model says."""
+    record, _ = in_memory
+    found = record["alternatives"]["incremental"]
+    assert found["n_rows"] == record["n_train"]
+    assert found["scores"] == pytest.approx(record["single"]["scores"])
+
+
+def test_the_ensemble_is_compared_with_an_alternative(in_memory):
+    """The difference is the ensemble minus it, with an interval."""
+    record, _ = in_memory
+    found = record["alternatives"]["incremental"]
+    gained = record["ensemble"]["scores"]["accuracy"] - found["scores"]["accuracy"]
+    assert found["difference"]["estimate"] == pytest.approx(gained)
+    assert found["difference"]["low"] <= gained <= found["difference"]["high"]
+
+
+def test_the_terminal_shows_alternatives(in_memory):
+    """With score, difference and times."""
+    _, printed = in_memory
+    assert "Alternatives" in printed
+    assert "ensemble minus it" in printed
+    assert "Incremental: one model on 8,000 rows" in printed
+
+
+def test_the_tracker_has_alternatives(in_memory, folder):
+    """Their scores and costs are metrics of the run."""
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder / 'in_memory' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("partwise").experiment_id
+    (parent,) = [run for run in client.search_runs([experiment]) if "mlflow.parentRunId" not in run.data.tags]
+    found = in_memory[0]["alternatives"]["incremental"]
+    assert parent.data.metrics["incremental_accuracy"] == pytest.approx(found["scores"]["accuracy"])
+    assert parent.data.metrics["incremental_fit_seconds"] == pytest.approx(found["fit_seconds"])
+    assert parent.data.metrics["difference_to_incremental_estimate"] == pytest.approx(found["difference"]["estimate"])
+    assert parent.data.metrics["single_n_rows"] == 8_000
+
+
+def test_where_one_model_lacks_rows_the_alternative_comes_by_itself(from_files):
+    """One model has 2,000 rows, the incremental one all."""
+    record, _ = from_files
+    assert record["single"]["n_rows"] == 2_000
+    assert record["alternatives"]["incremental"]["n_rows"] == record["n_train"] == 8_000
+    assert record["alternatives"]["incremental"]["scores"]["accuracy"] > 0.7
+
+
+def test_one_model_gets_the_rows_that_the_time_is_enough_for(within_budget):
+    """Half a second is some 2,000 rows of this learner's, of 8,000."""
+    record, _ = within_budget
+    assert 1_000 <= record["single"]["n_rows"] <= 2_500
+    assert record["single"]["fit_seconds"] < 0.6
+    assert record["ensemble"]["n_rows"] == 8_000
+
+
+def test_the_verdict_says_how_many_rows_one_model_had(within_budget):
+    """It is no comparison with one model on all rows."""
+    record, printed = within_budget
+    words = f"one model on {record['single']['n_rows']:,} of 8,000 rows"
+    assert words in record["verdict"]
+    assert words in printed
+    (note,) = [note for note in record["notes"] if note.startswith("One model on")]
+    assert "a fit on 8,000 would take about 1." in note
+    assert "--baseline-budget" in note
+
+
+def test_a_learner_that_cannot_is_refused_before_anything_is_fitted(folder):
+    """--also incremental for a tree: the input is wrong."""
+    said = _compare(folder / "in_memory", "--learner", "tree", "--also", "incremental", "--output", "other")
+    assert said.returncode == 2
+    assert "needs a learner with partial_fit, and 'tree' has none" in " ".join(said.stderr.split())
+
+
+@pytest.mark.parametrize("budget", ["soon", "-1s", "0"])
+def test_a_time_that_is_none_is_refused(budget, folder, capsys):
+    """With what was given and what is valid."""
+    with pytest.raises(SystemExit) as ended:
+        main(["compare", str(folder / "table.parquet"), "--target", "kind", f"--baseline-budget={budget}"])
+    assert ended.value.code == 2
+    assert f"--baseline-budget {budget!r} is wrong" in " ".join(capsys.readouterr().err.split())

@@ -140,3 +140,29 @@ class Keeper:
 
     def get(self):
         return self.value
+
+
+def hang_once(marker, payload):
+    """Sleep for ever unless the marker exists; leave it behind."""
+    if not Path(marker).exists():
+        Path(marker).touch()
+        time.sleep(3_600)
+    return payload
+
+
+def hang_on(shared, payload):
+    """Sleep for ever for one payload, and note this process' id."""
+    place, stuck = shared
+    if payload == stuck:
+        with Path(place).open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        time.sleep(3_600)
+    return payload
+
+
+def kill_me(place, payload):
+    """Note this process' id in a new file and wait to be killed; where the file exists, return the payload."""
+    if not Path(place).exists():
+        Path(place).write_text(str(os.getpid()))
+        time.sleep(3_600)
+    return payload

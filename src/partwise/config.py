@@ -34,8 +34,14 @@ def _seconds(given: Any) -> Any:
     return seconds
 
 
+Seconds = Annotated[Annotated[float, Field(gt=0)], BeforeValidator(_seconds)]
+
+
 class FitConfig(BaseModel):
-    """What every command that fits an ensemble is asked to do; the field names are those of the options."""
+    """What every command that fits an ensemble is asked to do; the field names are those of the options.
+
+    Durations are in seconds.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -61,6 +67,9 @@ class FitConfig(BaseModel):
     evidence: bool = True
     address: str | None = None
     cpus_per_member: Annotated[int, Field(ge=1)] = 1
+    max_attempts: Annotated[int, Field(ge=1)] = 3
+    member_timeout: Seconds | None = None
+    speculate: bool = False
     ship: tuple[str, ...] = ()
     storage: str | None = None
     tracking_uri: str | None = None
@@ -89,9 +98,9 @@ class FitConfig(BaseModel):
 
 
 class CompareConfig(FitConfig):
-    """What ``partwise compare`` is asked to do; ``baseline_budget`` in seconds, None without limit."""
+    """What ``partwise compare`` is asked to do."""
 
-    baseline_budget: Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(_seconds)] = None
+    baseline_budget: Seconds | None = None
     also: tuple[Literal["incremental"], ...] = ()
 
 

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -242,14 +242,25 @@ def fit_members(
             else:
                 yield Task(partition, cut.payload(partition), size)
 
-    with closing(executor.run(fit_payload, (job, cut.reader), tasks())) as outcomes:
+    copies = {"copies": True} if getattr(executor, "speculate", False) else {}
+    with closing(executor.run(fit_payload, (job, cut.reader), tasks(), **copies)) as outcomes:
         for outcome in outcomes:
+            if outcome.duplicate:
+                members = [_checked(member, outcome) for member in members]
+                continue
             if outcome.failure is not None:
                 failures.append(_failed(outcome))
                 break  # an ensemble with a hole is no ensemble: what is under way is cancelled, not paid for
             members.append(_member(outcome, cut.partitions))
             observe(members[-1])
     return sorted(members, key=_partition), sorted(failures, key=_partition)
+
+
+def _checked(member: Member, copy: TaskOutcome) -> Member:
+    """Return the member; where the outcome is of a copy of its fit, with whether both learned the same."""
+    if member.partition != copy.id or copy.failure is not None:
+        return member
+    return replace(member, copy_agrees=member.content_digest == copy.value.content_digest)
 
 
 def _partition(record: Member | MemberFailure) -> int:

@@ -31,7 +31,7 @@ __all__ = [
 OutputKind = Literal["probability", "decision", "vote", "value"]
 """What a predictor's outputs mean: class probabilities, decision values, shares of votes, or regression values."""
 
-FailureReason = Literal["error", "crash", "out_of_memory", "node_lost", "zero_weight"]
+FailureReason = Literal["error", "crash", "out_of_memory", "node_lost", "timeout", "zero_weight"]
 """Why a partition has no member."""
 
 
@@ -146,7 +146,8 @@ class TaskFailure:
 class TaskOutcome:
     """What became of a task: its value, or its failure; and where and when it ran (seconds since the epoch).
 
-    ``cpu_seconds`` is the processor time that its process spent on the attempt.
+    ``cpu_seconds`` is the processor time that its process spent on the attempt. A ``duplicate`` is of a task that has
+    an outcome already: it was started a second time.
     """
 
     id: int
@@ -159,6 +160,7 @@ class TaskOutcome:
     node: str
     process: int
     cpu_seconds: float = 0.0
+    duplicate: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +213,8 @@ class Member:
     node: str = ""
     process: int = 0
     attempts: int = 1
+    copy_agrees: bool | None = None
+    """Whether a second fit, started because the first took long, learned the same; None where there was none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,6 +68,16 @@ Seed = Annotated[int, typer.Option(help="Seed of hold-out, cut and members.")]
 Output = Annotated[Path | None, typer.Option(help="Run directory to make; absent: below partwise-runs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON on stdout.")]
 Debug = Annotated[bool, typer.Option(help="Show tracebacks.")]
+MaxAttempts = Annotated[
+    int,
+    typer.Option(help="How often a fit is tried whose worker crashed, ran out of memory, was lost or took too long."),
+]
+MemberTimeout = Annotated[
+    str | None, typer.Option(help="Longest time that one attempt at a member may take, such as 90s, 10m or 2h.")
+]
+Speculate = Annotated[
+    bool, typer.Option(help="Start a fit again that takes far longer than the others; the first to finish counts.")
+]
 BaselineBudget = Annotated[
     str | None,
     typer.Option(help="Longest fit of one model, such as 90s, 10m or 2h: beyond it one model gets fewer rows."),
@@ -112,6 +122,9 @@ def _shared(  # noqa: PLR0913, PLR0917 - the options are the interface
     evidence: Evidence = True,  # noqa: FBT002 - a flag
     address: Address = None,
     cpus_per_member: CpusPerMember = 1,
+    max_attempts: MaxAttempts = 3,
+    member_timeout: MemberTimeout = None,
+    speculate: Speculate = False,  # noqa: FBT002 - a flag
     ship: Ship = None,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,

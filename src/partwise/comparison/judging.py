@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from statistics import median
 from typing import Any
 
 from partwise.comparison.dataset import Dataset
@@ -24,6 +25,9 @@ from partwise.provenance import versions
 from partwise.resources import ran_here
 
 __all__ = ["Alternative", "Costs", "Judged", "Summary", "Trained", "make_comparison", "make_training"]
+
+_SLOW, _SLOW_SECONDS = 3.0, 5.0
+"""A member is a straggler that takes so many times as long as half of its peers, and so many seconds longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +238,7 @@ def _notes(about: Trained, model: PartitionedClassifier | PartitionedRegressor) 
     if hasattr(model, "selection_reason_"):
         notes.append(f"Chosen from the training rows: {model.selection_reason_}")
     notes += [failure.describe() for failure in model.failures_]
+    notes += _stragglers(model)
     counts = model.partitions_.class_counts
     if counts is not None and (lacking := int((counts == 0).any(axis=1).sum())):
         notes.append(f"{lacking} of {len(counts)} partitions lack at least one class.")
@@ -245,6 +250,23 @@ def _notes(about: Trained, model: PartitionedClassifier | PartitionedRegressor) 
         notes.append("The out-of-partition score is about training rows, each without the members that saw it.")
         if model.recipe_.partitioner.name == "ordered":
             notes.append("Partitions are ordered: the out-of-partition score looks into the future.")
+    return notes
+
+
+def _stragglers(model: PartitionedClassifier | PartitionedRegressor) -> list[str]:
+    """Return which members took far longer than their peers, and whose second fit learned something else."""
+    notes, usual = [], median(member.fit_seconds for member in model.members_)
+    for member in model.members_:
+        if member.fit_seconds > max(_SLOW * usual, usual + _SLOW_SECONDS):
+            notes.append(
+                f"Partition {member.partition} took {seconds(member.fit_seconds)} on {member.node}, "
+                f"{member.fit_seconds / max(usual, 1e-9):,.0f} times as long as half of its peers."
+            )
+        if member.copy_agrees is False:
+            notes.append(
+                f"Partition {member.partition} was fitted twice, and the two models differ: other CPUs, or a learner "
+                "that is not repeatable. The first to finish is the member."
+            )
     return notes
 
 

@@ -209,6 +209,11 @@ def cluster_size(cpus_per_task: int) -> ClusterSize:
     return ClusterSize(slots=sum(per_node), nodes=sum(count > 0 for count in per_node))
 
 
+def largest_memory() -> int:
+    """Return the bytes that the node with the most memory has for tasks."""
+    return int(max(node["Resources"].get("memory", 0) for node in ray.nodes() if node["Alive"]))
+
+
 def held_cpus() -> float | None:
     """Return the CPUs that the surrounding Ray task or actor holds, None outside of one."""
     context = ray.get_runtime_context()

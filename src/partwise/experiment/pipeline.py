@@ -20,7 +20,14 @@ from partwise.evaluation import Outputs, Truth, widened
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.experiment.alternatives import check_alternatives, incremental_model, wants_incremental
 from partwise.experiment.compared_rows import ComparedRows
-from partwise.experiment.preparing import Setup, check_before_paying, make_setup, read_dataset, with_defaults
+from partwise.experiment.preparing import (
+    Setup,
+    check_before_paying,
+    executor_of,
+    make_setup,
+    read_dataset,
+    with_defaults,
+)
 from partwise.experiment.recorded import recorded
 from partwise.experiment.recording import Recorder
 from partwise.experiment.scanning import is_too_large, scanned_dataset
@@ -106,7 +113,7 @@ def _measure(
     show_progress: bool,
 ) -> Comparison:
     clock, dataset = Stopwatch(), rows.dataset
-    executor = RayExecutor(address=config.address, cpus_per_task=config.cpus_per_member, ship=config.ship)
+    executor = executor_of(config)
     if config.address is not None:
         # A wrong address must be known before the single model is paid for. A local Ray is started after it: even
         # an idle one takes some of its processor time.

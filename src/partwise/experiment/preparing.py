@@ -12,6 +12,7 @@ from partwise.cutting import cut, row_keys
 from partwise.encoders import TableEncoder
 from partwise.errors import ConfigurationError, InputError
 from partwise.evaluation import Metric, resolve_metric
+from partwise.executors.ray_tasks import RayExecutor
 from partwise.learners import make_learner, parse_parameters
 from partwise.learners.updates import passes_of
 from partwise.naming import label
@@ -28,6 +29,7 @@ __all__ = [
     "Setup",
     "TaskName",
     "check_before_paying",
+    "executor_of",
     "facts_of",
     "make_setup",
     "read_dataset",
@@ -157,6 +159,18 @@ def facts_of(config: FitConfig, source: Source, n_rows: int, notes: list[str]) -
         "target": config.target,
         "schema": {each.name: str(each.type) for each in schema},
     }
+
+
+def executor_of(config: FitConfig) -> RayExecutor:
+    """Return where members are fitted; nothing is started yet."""
+    return RayExecutor(
+        address=config.address,
+        cpus_per_task=config.cpus_per_member,
+        max_attempts=config.max_attempts,
+        timeout=config.member_timeout,
+        speculate=config.speculate,
+        ship=config.ship,
+    )
 
 
 def _roles(config: FitConfig) -> Roles:

@@ -17,7 +17,7 @@ from partwise.evaluation import reported_metrics
 from partwise.executors import with_one_cpu
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.experiment.pipeline import make_ensemble
-from partwise.experiment.preparing import Setup, facts_of, make_setup, scan_of, with_defaults
+from partwise.experiment.preparing import Setup, executor_of, facts_of, make_setup, scan_of, with_defaults
 from partwise.experiment.recorded import recorded
 from partwise.experiment.recording import Recorder
 from partwise.experiment.scanning import divided_scan
@@ -62,7 +62,7 @@ def train(config: TrainConfig, say: Say = lambda _: None, *, show_progress: bool
     scan_of(source, config)  # a wrong column is told before Ray is started
     # 2. Workers that have imported what a fit needs.
     clock = Stopwatch()
-    executor = RayExecutor(address=config.address, cpus_per_task=config.cpus_per_member, ship=config.ship)
+    executor = executor_of(config)
     with clock("startup"):
         say("Starting Ray" if config.address is None else f"Joining the cluster at {config.address}")
         executor.connect()

@@ -1,0 +1,143 @@
+"""Faults of a cluster, each in a process of its own: a Ray that is broken on purpose is nobody else's.
+
+``python scenarios.py NAME`` makes the fault happen and prints as JSON what became of the run.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import ray
+from ray.cluster_utils import Cluster
+from sklearn.datasets import load_iris
+
+from fake_work import nap, nap_with
+from fakes import SlowTree
+from partwise import PartitionedClassifier, RayExecutor
+from partwise.records import Task
+
+
+def _cluster(*cpus):
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": cpus[0]})
+    nodes = [cluster.add_node(num_cpus=count) for count in cpus[1:]]
+    cluster.wait_for_nodes()
+    ray.init(address=cluster.address, log_to_driver=False)
+    return cluster, nodes
+
+
+class NotedTree(SlowTree):
+    """A slow tree that leaves a file for each fit that begins."""
+
+    def __init__(self, folder="", max_features=1, random_state=None):
+        super().__init__(max_features=max_features, random_state=random_state)
+        self.folder = folder
+
+    def fit(self, X, y):
+        if ray.is_initialized():
+            node = ray.get_runtime_context().get_node_id()
+            (Path(self.folder) / f"{node}-{time.time_ns()}").touch()
+            time.sleep(1.0 if (Path(self.folder) / "slow").exists() else 0.0)
+        while (Path(self.folder) / "wait").exists():
+            time.sleep(0.05)
+        return super().fit(X, y)
+
+
+def _digests(executor, folder):
+    X, y = load_iris(return_X_y=True)
+    learner = NotedTree(folder)
+    model = PartitionedClassifier(learner, n_partitions=20, executor=executor, random_state=3).fit(X, y)
+    members = model.members_
+    return {
+        "digests": [each.content_digest for each in members],
+        "nodes": sorted({each.node for each in members}),
+        "attempts": max(each.attempts for each in members),
+    }
+
+
+def _when(happened, act):
+    """Act in a thread of its own as soon as something has happened."""
+
+    def wait():
+        while not happened():
+            time.sleep(0.05)
+        act()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def node_lost(folder):
+    """A node dies while it fits its third member; its members are fitted elsewhere."""
+    cluster, (second,) = _cluster(1, 1)
+    (Path(folder) / "slow").touch()
+    there = f"{second.node_id}-*"
+    _when(lambda: len(list(Path(folder).glob(there))) == 3, lambda: cluster.remove_node(second, allow_graceful=False))
+    found = _digests("ray", folder)
+    return found | {"alive": sum(node["Alive"] for node in ray.nodes())}
+
+
+def node_joins(folder):
+    """A node comes while the first member is fitted; it gets some of the others."""
+    cluster, _ = _cluster(1)
+    waiting = Path(folder) / "wait"
+    waiting.touch()
+    with ThreadPoolExecutor() as pool:
+        run = pool.submit(_digests, "ray", folder)
+        while len(list(Path(folder).iterdir())) == 1:
+            time.sleep(0.05)
+        cluster.add_node(num_cpus=1)  # in this thread: Ray sets signal handlers
+        cluster.wait_for_nodes()
+        waiting.unlink()
+        return run.result()
+
+
+def inline(folder):
+    """The members of a run without faults."""
+    return _digests("inline", folder)
+
+
+def out_of_memory():
+    """Every task looks out of memory to Ray."""
+    os.environ.update(RAY_memory_usage_threshold="0.01", RAY_memory_monitor_refresh_ms="50")
+    ray.init(address="local", num_cpus=2, include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False)
+    started = time.monotonic()
+    (outcome,) = RayExecutor(max_attempts=3).run(nap_with, None, [Task(7, 30.0, 9)])
+    return {
+        "reason": outcome.failure.reason,
+        "attempts": outcome.attempts,
+        "seconds": time.monotonic() - started,
+    }
+
+
+def two_copies(marker):
+    """A task that is slow at its first attempt alone, and another that is slow always."""
+    ray.init(address="local", num_cpus=4, include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False)
+    executor = RayExecutor(speculate=True)
+    started = time.monotonic()
+    tasks = [Task(index, {"seconds": 0.3}) for index in range(8)]
+    tasks += [Task(8, {"seconds": 20.0, "marker": marker}), Task(9, {"seconds": 25.0})]
+    outcomes = [
+        (outcome.id, outcome.duplicate, time.monotonic() - started)
+        for outcome in executor.run(slow_once, None, tasks, copies=True)
+    ]
+    return {"outcomes": outcomes}
+
+
+def slow_once(_shared, payload):
+    """Sleep; where there is a marker, only for the first who comes."""
+    marker = payload.get("marker")
+    if marker is not None:
+        if Path(marker).exists():
+            return 0.0
+        Path(marker).touch()
+    return nap(None, payload["seconds"])
+
+
+if __name__ == "__main__":
+    result = globals()[sys.argv[1]](*sys.argv[2:])
+    sys.stdout.write(json.dumps(result) + "\n")
+    sys.stdout.flush()
+    ray.shutdown()

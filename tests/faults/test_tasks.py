@@ -1,0 +1,112 @@
+"""What becomes of tasks when workers die, hang or are slow, when memory runs out, and when nodes go and come."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from fake_work import hang_on, hang_once, kill_me, nap
+from partwise import RayExecutor
+from partwise.records import Task
+
+SCENARIOS = Path(__file__).parent / "scenarios.py"
+
+
+def _outcomes(executor, work, shared, payloads, **options):
+    tasks = (Task(index, payload, 9) for index, payload in enumerate(payloads))
+    return {outcome.id: outcome for outcome in executor.run(work, shared, tasks, **options)}
+
+
+def _scenario(*arguments):
+    command = [sys.executable, str(SCENARIOS), *map(str, arguments)]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert said.returncode == 0, said.stderr[-3000:]
+    return json.loads(said.stdout.splitlines()[-1])
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_worker_that_is_killed_from_outside_costs_one_attempt(tmp_path):
+    """SIGKILL in the middle of a task: that task is tried again, the others are not."""
+    place = tmp_path / "pid"
+    killed = []
+
+    def kill():
+        while not place.exists() or not place.read_text():
+            time.sleep(0.05)
+        killed.append(int(place.read_text()))
+        os.kill(killed[0], 9)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    outcomes = _outcomes(RayExecutor(), kill_me, str(place), [1, 2, 3])
+    killer.join()
+    assert {index: outcome.value for index, outcome in outcomes.items()} == {0: 1, 1: 2, 2: 3}
+    assert sorted(outcome.attempts for outcome in outcomes.values()) == [1, 1, 2]
+    assert killed[0] not in {outcome.process for outcome in outcomes.values()}
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_task_that_hangs_is_tried_again(tmp_path):
+    """After its time it is cancelled by force, and done at the second attempt; others are not held back."""
+    outcomes = _outcomes(RayExecutor(timeout=2.0), hang_once, str(tmp_path / "hung"), [5, 6, 7])
+    assert {index: outcome.value for index, outcome in outcomes.items()} == {0: 5, 1: 6, 2: 7}
+    assert sorted(outcome.attempts for outcome in outcomes.values()) == [1, 1, 2]
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_task_that_always_hangs_is_given_up(tmp_path):
+    """The failure says how long it was waited for; no process of it is left."""
+    place = tmp_path / "pids"
+    outcomes = _outcomes(RayExecutor(timeout=1.5, max_attempts=2), hang_on, (str(place), 1), [0, 1, 2])
+    failure = outcomes[1].failure
+    assert (failure.reason, outcomes[1].attempts, outcomes[1].rows) == ("timeout", 2, 9)
+    assert "had not finished" in failure.message
+    assert [outcomes[index].value for index in (0, 2)] == [0, 2]
+    pids = [int(line) for line in place.read_text().split()]
+    assert len(pids) == 2
+    time.sleep(1.0)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_the_time_counts_from_the_start_in_a_worker():
+    """Tasks that wait for a slot for longer than their time are not given up."""
+    executor = RayExecutor(timeout=3.0)
+    outcomes = _outcomes(executor, nap, None, [1.0] * 5 * executor.slots)
+    assert all(outcome.failure is None and outcome.attempts == 1 for outcome in outcomes.values())
+
+
+def test_memory_that_never_suffices_is_given_up():
+    """Three attempts, and an end: Ray by itself would try for ever."""
+    found = _scenario("out_of_memory")
+    assert (found["reason"], found["attempts"]) == ("out_of_memory", 3)
+    assert found["seconds"] < 60
+
+
+def test_members_of_a_lost_node_are_fitted_elsewhere(tmp_path):
+    """A node dies in mid-run: the same members as without the fault, some at a second attempt."""
+    found = _scenario("node_lost", tmp_path)
+    assert found["alive"] == 1
+    assert found["attempts"] > 1
+    assert found["digests"] == _scenario("inline", tmp_path)["digests"]
+
+
+def test_a_node_that_joins_is_used(tmp_path):
+    """A node comes in mid-run: the same members, some of them from there."""
+    found = _scenario("node_joins", tmp_path)
+    assert len(found["nodes"]) == 2
+    assert found["digests"] == _scenario("inline", tmp_path)["digests"]
+
+
+def test_a_slow_task_is_copied_and_the_first_to_finish_counts(tmp_path):
+    """The copy of task 8 is done long before its first attempt, whose outcome is marked."""
+    outcomes = _scenario("two_copies", tmp_path / "marker")["outcomes"]
+    of_slow = [(duplicate, seconds) for index, duplicate, seconds in outcomes if index == 8]
+    assert [duplicate for duplicate, _ in of_slow] == [False, True]
+    assert of_slow[0][1] < 15 < of_slow[1][1]
+    assert sorted(index for index, duplicate, _ in outcomes if not duplicate) == list(range(10))

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from partwise.checkpoints import Checkpoint
     from partwise.combiners import Greedy, Mean, Median, Pool, Route, Soft, Stack, Vote, Weighted
     from partwise.encoders import NumericEncoder, TableEncoder
     from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Auto": "selection",
+    "Checkpoint": "checkpoints",
     "Clustered": "partitioners",
     "Greedy": "combiners",
     "Grouped": "partitioners",
@@ -53,6 +55,7 @@ _HOMES = {
 
 __all__ = [
     "Auto",
+    "Checkpoint",
     "Clustered",
     "Greedy",
     "Grouped",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from partwise.checkpoints import Checkpoint
 from partwise.errors import MemberFitError
 from partwise.fit_context import FittedContext
 from partwise.fitting import FitJob, fit_members
@@ -12,6 +13,9 @@ from partwise.records import MemberFailure
 from partwise.resources import Stopwatch
 
 __all__ = ["Assembled", "assemble"]
+
+_ROUNDING = 1e-9
+"""A tenth of ten is one, whatever 1 - 0.9 is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +35,13 @@ def assemble(
     clock: Stopwatch,
     *,
     show_progress: bool = False,
+    checkpoint: Checkpoint | None = None,
+    quorum: float = 1.0,
 ) -> Assembled:
     """Cut the rows, fit a member on each partition, and combine them; the clock times the three steps.
+
+    Members that the checkpoint has already are taken over. ``quorum`` is the share of the members that must be there;
+    where parts are merged into one exact model all must.
 
     Raises
     ------
@@ -50,9 +59,11 @@ def assemble(
         matched_rows=table.n_counting if recipe.match_updates and recipe.n_partitions > 1 else None,
     )
     with clock("members"), member_progress(cut.partitions.sizes, shown=show_progress) as observe:
-        members, failures = fit_members(job, cut, executor, observe)
-    broken = [failure for failure in failures if failure.reason != "zero_weight"]
-    if broken:
+        keeper = None if checkpoint is None else checkpoint.opened(job, cut)
+        tolerated = 0 if recipe.merge is not None else int((1 - quorum) * recipe.n_partitions + _ROUNDING)
+        members, failures = fit_members(job, cut, executor, observe, keeper, tolerated)
+    broken = [failure for failure in failures if failure.is_broken]
+    if len(broken) > tolerated or not members:
         raise MemberFitError(broken)
     context = FittedContext(job, tuple(members), cut, executor)
     with clock("combine"):

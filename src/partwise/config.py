@@ -70,6 +70,8 @@ class FitConfig(BaseModel):
     max_attempts: Annotated[int, Field(ge=1)] = 3
     member_timeout: Seconds | None = None
     speculate: bool = False
+    on_failure: Literal["raise", "skip"] = "raise"
+    quorum: Annotated[float, Field(gt=0, le=1)] = 0.9
     ship: tuple[str, ...] = ()
     storage: str | None = None
     tracking_uri: str | None = None

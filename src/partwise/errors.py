@@ -7,6 +7,7 @@ PartwiseError
 ├── PredictionError (RuntimeError)   a member gave outputs that cannot be combined
 ├── ClusterError (RuntimeError)      Ray cannot be started, or lacks what was asked for
 │   └── AddressError (InputError)    no cluster can be joined at the address that was given
+├── TrackerUnavailableError (InputError)  the tracking server does not answer; a run goes on without it
 ├── TableError (RuntimeError)        a table cannot be read, or its partitions cannot be stored
 ├── MissingExtraError (ImportError)  an optional dependency is not installed
 └── ModelStoreError (RuntimeError)   a stored model cannot be written, or is refused on reading
@@ -28,6 +29,7 @@ __all__ = [
     "PartwiseError",
     "PredictionError",
     "TableError",
+    "TrackerUnavailableError",
     "unknown_choice",
 ]
 
@@ -72,6 +74,10 @@ class ClusterError(PartwiseError, RuntimeError):
 
 class AddressError(ClusterError, InputError):
     """No cluster can be joined at the address that was given."""
+
+
+class TrackerUnavailableError(InputError):
+    """The tracking server does not answer, or its database is locked: it may be there again later."""
 
 
 class TableError(PartwiseError, RuntimeError):

@@ -17,7 +17,7 @@ from partwise.buffers import call_writable
 from partwise.digests import content_digest
 from partwise.learners.updates import match_updates
 from partwise.pool import AggregatedPredictor, MemberPool
-from partwise.protocols import CutTable, Executor, Merge, PartReader
+from partwise.protocols import CutTable, Executor, MemberKeeper, Merge, PartReader
 from partwise.records import Member, MemberFailure, Part, Partitions, Task, TaskOutcome
 from partwise.resources import Usage, measure_usage
 from partwise.rows import take_rows
@@ -30,6 +30,7 @@ __all__ = [
     "fit_members",
     "fitted_part",
     "lone_predictor",
+    "member_of",
     "prepare_worker",
     "weighty",
     "whole_template",
@@ -77,6 +78,8 @@ class FittedPart:
     weight: float
     seed: int
     usage: Usage
+    kept: bool = False
+    """Whether it was written to where members are kept."""
 
 
 def fit_member(job: FitJob, part: Part) -> FittedPart:
@@ -211,11 +214,31 @@ def _doubled_singles(
     return take_rows(X, rows), y[rows], weights, len(single)
 
 
+@dataclass(frozen=True, slots=True)
+class NotKept:
+    """Keeps no members: each is fitted, and travels to the driver alone."""
+
+    work = staticmethod(fit_payload)
+
+    def shared(self, job: FitJob, reader: PartReader) -> tuple[FitJob, PartReader]:
+        """Return what all workers are given."""
+        return job, reader
+
+    def taken(self, partitions: Partitions) -> list[Member]:  # noqa: ARG002 - the protocol's signature
+        """Return no members."""
+        return []
+
+    def settle(self, outcome: TaskOutcome) -> None:
+        """Do nothing."""
+
+
 def fit_members(
     job: FitJob,
     cut: CutTable,
     executor: Executor,
     observe: Callable[[Member | MemberFailure], None] = lambda _: None,
+    keeper: MemberKeeper | None = None,
+    tolerated: int = 0,
 ) -> tuple[list[Member], list[MemberFailure]]:
     """Fit a member on each partition, on the executor.
 
@@ -225,17 +248,27 @@ def fit_members(
         The partitions. What a worker makes the rows of one of is made only when its task can start.
     observe
         Called with each member or failure as it comes.
+    keeper
+        Where finished members are kept; those that are there already are not fitted again.
+    tolerated
+        How many partitions may end without a member, beside those of zero weight.
 
     Returns
     -------
-    The members and the failures, both in the order of partitions. A partition of zero weight gives no member. Any
-    other failure ends the work.
+    The members and the failures, both in the order of partitions. A partition of zero weight gives no member. One
+    failure more than are tolerated ends the work.
     """
-    members: list[Member] = []
+    keeper = NotKept() if keeper is None else keeper
+    members = keeper.taken(cut.partitions)
     failures: list[MemberFailure] = []
+    there = {member.partition for member in members}
+    for member in members:
+        observe(member)
 
     def tasks() -> Iterator[Task]:
         for partition, size in enumerate(cut.partitions.sizes.tolist()):
+            if partition in there:
+                continue
             if job.merge is None and cut.is_weightless(partition):
                 failures.append(_weightless(partition, size))
                 observe(failures[-1])
@@ -243,15 +276,19 @@ def fit_members(
                 yield Task(partition, cut.payload(partition), size)
 
     copies = {"copies": True} if getattr(executor, "speculate", False) else {}
-    with closing(executor.run(fit_payload, (job, cut.reader), tasks(), **copies)) as outcomes:
+    with closing(executor.run(keeper.work, keeper.shared(job, cut.reader), tasks(), **copies)) as outcomes:
         for outcome in outcomes:
             if outcome.duplicate:
                 members = [_checked(member, outcome) for member in members]
                 continue
             if outcome.failure is not None:
                 failures.append(_failed(outcome))
-                break  # an ensemble with a hole is no ensemble: what is under way is cancelled, not paid for
-            members.append(_member(outcome, cut.partitions))
+                observe(failures[-1])
+                if sum(failure.is_broken for failure in failures) > tolerated:
+                    break  # an ensemble with such a hole is none: what is under way is cancelled, not paid for
+                continue
+            keeper.settle(outcome)
+            members.append(member_of(outcome, cut.partitions))
             observe(members[-1])
     return sorted(members, key=_partition), sorted(failures, key=_partition)
 
@@ -286,7 +323,8 @@ def _failed(outcome: TaskOutcome) -> MemberFailure:
     )
 
 
-def _member(outcome: TaskOutcome, partitions: Partitions) -> Member:
+def member_of(outcome: TaskOutcome, partitions: Partitions) -> Member:
+    """Return the member that a worker has fitted."""
     fitted: FittedPart = outcome.value
     counts = partitions.class_counts
     return Member(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from partwise.records import (
+    Member,
     MemberEvidence,
     OutputKind,
     Part,
@@ -38,6 +39,7 @@ __all__ = [
     "Executor",
     "FitContext",
     "LearningCombiner",
+    "MemberKeeper",
     "Merge",
     "PartReader",
     "Partitioner",
@@ -239,6 +241,10 @@ class CutTable(Protocol):
         """The number of rows of the table."""
 
     @property
+    def fingerprint(self) -> str:
+        """What changes when the rows of some partition, or what the encoder makes of them, do."""
+
+    @property
     def largest_evidence(self) -> int:
         """Most numbers that members' outputs on training rows may hold at once in this process."""
 
@@ -255,8 +261,29 @@ class CutTable(Protocol):
         """
 
 
+class MemberKeeper(Protocol):
+    """Keeps members as they are fitted, and gives those back that are there already."""
+
+    @property
+    def work(self) -> Callable[[Any, Any], Any]:
+        """What a worker calls with what is shared, and with the payload of a partition."""
+
+    def shared(self, job: Any, reader: PartReader) -> Any:
+        """Return what all workers are given."""
+
+    def taken(self, partitions: Partitions) -> list[Member]:
+        """Return the members that are there already, in the order of partitions."""
+
+    def settle(self, outcome: TaskOutcome) -> None:
+        """Keep what a worker has fitted and could not keep itself."""
+
+
 class Table(Protocol):
     """The training rows of one fit, encoded, wherever they lie."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What changes when the rows, or what the encoder makes of them, do."""
 
     @property
     def labels(self) -> NDArray[Any] | None:
@@ -378,11 +405,18 @@ class Tracker(Protocol):
         """Where it writes to, absolute; None where it does not."""
 
     @property
+    def run_id(self) -> str | None:
+        """What the tracker calls the run, None before it has begun, or where nothing is tracked."""
+
+    @property
     def ui_command(self) -> str | None:
         """The command that shows what was written, None where there is none."""
 
     def open(self, directory: Path) -> None:
         """Begin; fail early where the place to write to cannot be reached."""
+
+    def resume(self, run_id: str | None) -> None:
+        """Go on with a run that was begun before, by what the tracker called it."""
 
     def write(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Take events of the journal, in order."""

@@ -229,6 +229,11 @@ class MemberFailure:
     traceback: str = ""
     attempts: int = 1
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether a member should be there; a partition of zero weight has none by right."""
+        return self.reason != "zero_weight"
+
     def describe(self) -> str:
         """Return one sentence: which partition, why, after how many attempts."""
         attempts = f" after {self.attempts} attempts" if self.attempts > 1 else ""

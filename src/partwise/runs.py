@@ -3,20 +3,25 @@
 import json
 import os
 import secrets
+import socket
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from partwise.errors import InputError
 
 __all__ = ["JOURNAL", "RunDirectory", "default_run_directory"]
 
 JOURNAL = "journal.jsonl"
+RECORD = "run.json"
+_LOCK, _OWNER = ".lock", "owner.json"
 
 _HOME = "partwise-runs"
 
@@ -62,6 +67,74 @@ class RunDirectory:
                 "are never mixed."
             )
         return cls(path)
+
+    @classmethod
+    def reopen(cls, path: Path) -> Self:
+        """Return the directory of a run that was started before.
+
+        Raises
+        ------
+        InputError
+            If it is none.
+        """
+        path = Path(path).absolute()
+        if not (path / RECORD).is_file():
+            raise InputError(
+                f"{path} is no run directory: it has no {RECORD}. Give the directory that a run named on stderr, such "
+                f"as {_HOME}/20260101-120000-abcdef."
+            )
+        return cls(path)
+
+    def record(self) -> dict[str, Any]:
+        """Return what was noted of the run: its settings, versions, data and state.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be read.
+        """
+        path = self.path / RECORD
+        try:
+            record = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be read: {error}. Start the run anew in another directory.") from error
+        if not isinstance(record, dict):
+            raise InputError(f"{path} holds no record of a run. Start the run anew in another directory.")
+        return record
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the directory: no other process of this or another machine writes to it meanwhile.
+
+        The system lets go of it when the process ends, however it ends.
+
+        Raises
+        ------
+        InputError
+            If another process has it; its machine and id are named.
+        """
+        lock = FileLock(self.path / _LOCK, blocking=False)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise InputError(
+                f"The run directory {self.path} is in use by {self._owner()}. Wait for it to end, or give another "
+                "directory."
+            ) from error
+        try:
+            self.write_json(_OWNER, {"host": socket.gethostname(), "process": os.getpid(), "since": time.time()})
+            yield
+        finally:
+            (self.path / _OWNER).unlink(missing_ok=True)
+            (self.path / _LOCK).unlink(missing_ok=True)
+            lock.release()
+
+    def _owner(self) -> str:
+        try:
+            owner = json.loads((self.path / _OWNER).read_bytes())
+            return f"process {owner['process']} on {owner['host']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            return "another process"
 
     def write_json(self, name: str, value: Any) -> Path:
         """Write a value as JSON under a name and return the file; a reader sees the old file or the new one."""

@@ -1,7 +1,12 @@
 """Run a command and turn what becomes of it into an exit code."""
 
+import os
+import signal
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 from rich.console import Console
@@ -18,23 +23,56 @@ _WRONG_INPUT, _FAILED, _INTERRUPTED = 2, 1, 130
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 good, 1 the run failed, 2 the input is wrong, 130 interrupted."""
     given = sys.argv[1:] if arguments is None else arguments
+    with _stopping_on_signals() as stops:
+        code = _run(given)
+    for stop in stops:  # the parser has caught it
+        code = _complain(" ".join(["Interrupted.", *getattr(stop, "__notes__", [])]), _INTERRUPTED)
+    sys.exit(code or 0)
+
+
+def _run(given: list[str]) -> int | None:
+    """Return the exit code of a command."""
     try:
-        code = app(given, standalone_mode=False)
-    except KeyboardInterrupt:
-        code = _complain("Interrupted.", _INTERRUPTED)
+        done: int | None = app(given, standalone_mode=False)
     except typer.Exit as stop:
-        code = stop.exit_code
+        return stop.exit_code
     except PartwiseError as error:
         code = _complain(str(error), _WRONG_INPUT if isinstance(error, (InputError, MissingExtraError)) else _FAILED)
         _trace(given)
+        return code
     except Exception as error:  # noqa: BLE001 - a traceback is for --debug alone
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # wrong usage, found by the parser
             error.show()
-            code = error.exit_code
-        else:
-            code = _complain(f"{type(error).__name__}: {error} (--debug shows where)", _FAILED)
-            _trace(given)
-    sys.exit(code or 0)
+            return int(error.exit_code)
+        code = _complain(f"{type(error).__name__}: {error} (--debug shows where)", _FAILED)
+        _trace(given)
+        return code
+    return done
+
+
+@contextmanager
+def _stopping_on_signals() -> Iterator[list[KeyboardInterrupt]]:
+    """Let the first SIGINT or SIGTERM stop the run, which saves what it has; a second ends the process at once.
+
+    Yields a list that is to have what was raised.
+    """
+    stops: list[KeyboardInterrupt] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield stops
+        return
+
+    def stop(_number: int, _frame: object) -> None:
+        if stops:
+            os._exit(_INTERRUPTED)
+        stops.append(KeyboardInterrupt())
+        raise stops[0]
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stops
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _complain(message: str, code: int) -> int:

@@ -78,6 +78,10 @@ MemberTimeout = Annotated[
 Speculate = Annotated[
     bool, typer.Option(help="Start a fit again that takes far longer than the others; the first to finish counts.")
 ]
+OnFailure = Annotated[
+    str, typer.Option(help="When a member cannot be fitted: raise, or skip it while the quorum is there.")
+]
+Quorum = Annotated[float, typer.Option(help="Share of the members that must be there with --on-failure skip.")]
 BaselineBudget = Annotated[
     str | None,
     typer.Option(help="Longest fit of one model, such as 90s, 10m or 2h: beyond it one model gets fewer rows."),
@@ -125,6 +129,8 @@ def _shared(  # noqa: PLR0913, PLR0917 - the options are the interface
     max_attempts: MaxAttempts = 3,
     member_timeout: MemberTimeout = None,
     speculate: Speculate = False,  # noqa: FBT002 - a flag
+    on_failure: OnFailure = "raise",
+    quorum: Quorum = 0.9,
     ship: Ship = None,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,

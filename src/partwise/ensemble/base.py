@@ -7,15 +7,17 @@ from dataclasses import replace
 from typing import Any, Self, cast
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from partwise.assembling import assemble
+from partwise.checkpoints import Checkpoint
 from partwise.combiners import make_combiner
 from partwise.ensemble.elsewhere import NoRows
-from partwise.errors import InputError
+from partwise.errors import InputError, unknown_choice
 from partwise.executors import make_executor, with_one_cpu
 from partwise.fitting import FitJob
 from partwise.learners.updates import passes_of
@@ -58,6 +60,9 @@ class PartitionedEstimator(BaseEstimator, ABC):
         out_of_partition: bool,
         random_state: Any,
         storage: str | None,
+        checkpoint: str | Checkpoint | None,
+        on_failure: str,
+        quorum: float,
         verbose: int,
     ) -> None:
         self.estimator = estimator
@@ -72,6 +77,9 @@ class PartitionedEstimator(BaseEstimator, ABC):
         self.out_of_partition = out_of_partition
         self.random_state = random_state
         self.storage = storage
+        self.checkpoint = checkpoint
+        self.on_failure = on_failure
+        self.quorum = quorum
         self.verbose = verbose
 
     @abstractmethod
@@ -130,7 +138,16 @@ class PartitionedEstimator(BaseEstimator, ABC):
                     recipe = self._select(job, table, executor)
             if recipe.n_partitions == 1 and self.n_partitions > 1:
                 job, executor = _undistributed(job)
-            assembled = assemble(recipe, job, table, executor, clock, show_progress=self.verbose > 0)
+            assembled = assemble(
+                recipe,
+                job,
+                table,
+                executor,
+                clock,
+                show_progress=self.verbose > 0,
+                checkpoint=self._checkpoint(),
+                quorum=1.0 if self.on_failure == "raise" else self.quorum,
+            )
         self.recipe_, self.predictor_ = recipe, assembled.predictor
         self.members_, self.failures_ = list(assembled.context.members), list(assembled.failures)
         self.partitions_, self.n_rows_ = assembled.context.partitions, assembled.context.cut.n_rows
@@ -147,6 +164,10 @@ class PartitionedEstimator(BaseEstimator, ABC):
             value = getattr(self, name)
             if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
                 raise InputError(f"{name}={value!r} is wrong. Valid: a whole number, 1 or more.")
+        if self.on_failure not in {"raise", "skip"}:
+            raise unknown_choice("on_failure", self.on_failure, ["raise", "skip"])
+        if not (isinstance(self.quorum, (int, float)) and 0 < self.quorum <= 1):
+            raise InputError(f"quorum={self.quorum!r} is wrong. Valid: a share of the members, above 0 and up to 1.")
         if self.match_updates:
             passes_of(template)
         if asked_for(self.partitioner, self.combine) is not None:
@@ -173,12 +194,32 @@ class PartitionedEstimator(BaseEstimator, ABC):
             match_updates=self.match_updates,
         )
         auto = asked_for(self.partitioner, self.combine) or Auto()
+        checkpoint = self._checkpoint()
+        asked = (auto.budget, [each.name for each in recipes], table.fingerprint) if checkpoint is not None else None
+        known = None if checkpoint is None else checkpoint.recall(job, asked)
+        if known is not None:  # trials are timed, so that a second choice may be another
+            self.leaderboard_, self.selection_reason_ = pd.DataFrame(known["leaderboard"]), known["reason"]
+            self.selection_cpu_seconds_ = known["cpu_seconds"]
+            return next(each for each in recipes if each.name == known["recipe"])
         selection = select(recipes, auto, job, *table.sample(), executor)
         if not table.fits_in_memory:
             selection = selection.without_one_model()
         self.leaderboard_, self.selection_reason_ = selection.leaderboard(), selection.reason
         self.selection_cpu_seconds_ = selection.cpu_seconds
+        if checkpoint is not None:
+            board = self.leaderboard_.astype(object)
+            found = {
+                "recipe": selection.recipe.name,
+                "leaderboard": board.where(board.notna(), None).to_dict("records"),
+                "reason": selection.reason,
+                "cpu_seconds": selection.cpu_seconds,
+            }
+            checkpoint.note(job, asked, found)
         return selection.recipe
+
+    def _checkpoint(self) -> Checkpoint | None:
+        given = self.checkpoint
+        return given if given is None or isinstance(given, Checkpoint) else Checkpoint(str(given))
 
     def _given(
         self, X: Any, y: Any, weights: Any, groups: Any, time: Any, executor: Executor
@@ -243,6 +284,7 @@ class PartitionedEstimator(BaseEstimator, ABC):
             encoder=self.encoder_,
             predictor=self.predictor_,
             feature_names=None if names is None else tuple(map(str, names)),
+            missing=tuple(failure.describe() for failure in self.failures_ if failure.is_broken),
         )
 
     def predict(self, X: Any) -> NDArray[Any]:

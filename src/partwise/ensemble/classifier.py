@@ -9,6 +9,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils.metaestimators import available_if
 
+from partwise.checkpoints import Checkpoint
 from partwise.digests import content_digest
 from partwise.ensemble.base import PartitionedEstimator
 from partwise.ensemble.elsewhere import check_models
@@ -67,6 +68,12 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
     storage
         Where the partitions of a scan are stored: a folder that all nodes see, or a URI. None is ``partwise-store``
         in the working directory. The same rows cut in the same way are stored once, and used again by later fits.
+    checkpoint
+        A folder or URI in which finished members are kept: a fit of the same rows with the same settings that was
+        stopped goes on where it was. ``Checkpoint(place, trust=True)`` also takes members over that hold code.
+    on_failure, quorum
+        What to do when a member cannot be fitted: ``raise``, or ``skip`` it while at least the share ``quorum`` of the
+        members is there; ``failures_`` then has those that are not.
     verbose
         1 shows progress on stderr.
 
@@ -129,6 +136,9 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
         out_of_partition: bool = False,
         random_state: Any = None,
         storage: str | None = None,
+        checkpoint: str | Checkpoint | None = None,
+        on_failure: str = "raise",
+        quorum: float = 0.9,
         verbose: int = 0,
     ) -> None:
         super().__init__(
@@ -144,6 +154,9 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
             out_of_partition=out_of_partition,
             random_state=random_state,
             storage=storage,
+            checkpoint=checkpoint,
+            on_failure=on_failure,
+            quorum=quorum,
             verbose=verbose,
         )
 

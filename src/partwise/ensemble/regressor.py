@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from partwise.checkpoints import Checkpoint
 from partwise.digests import content_digest
 from partwise.ensemble.base import PartitionedEstimator
 from partwise.ensemble.elsewhere import check_models
@@ -74,6 +75,9 @@ class PartitionedRegressor(RegressorMixin, PartitionedEstimator):
         out_of_partition: bool = False,
         random_state: Any = None,
         storage: str | None = None,
+        checkpoint: str | Checkpoint | None = None,
+        on_failure: str = "raise",
+        quorum: float = 0.9,
         verbose: int = 0,
     ) -> None:
         super().__init__(
@@ -89,6 +93,9 @@ class PartitionedRegressor(RegressorMixin, PartitionedEstimator):
             out_of_partition=out_of_partition,
             random_state=random_state,
             storage=storage,
+            checkpoint=checkpoint,
+            on_failure=on_failure,
+            quorum=quorum,
             verbose=verbose,
         )
 

@@ -2,9 +2,11 @@
 
 import logging
 import os
+import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,11 +65,26 @@ def connect(address: str | None, ship: tuple[str, ...]) -> None:
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if ship:
             options["runtime_env"] = {"py_modules": [str(_existing(path)) for path in ship]}
-        if address in {None, "local"}:
-            _start_local(options)
-        else:
-            _join(str(address), options)
+        with _own_sigterm():
+            if address in {None, "local"}:
+                _start_local(options)
+            else:
+                _join(str(address), options)
         _OURS[:] = [(address, ship)]
+
+
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep what the process does on SIGTERM: Ray would put its own handler there."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None:  # None: set by other than Python code
+            signal.signal(signal.SIGTERM, before)
 
 
 def _check_same(address: str | None, ship: tuple[str, ...]) -> None:

@@ -3,16 +3,22 @@
 from partwise.experiment.pipeline import ComparisonRun, compare
 from partwise.experiment.planning import TrainingPlan, plan_training
 from partwise.experiment.predicting import PredictConfig, Predicted, predict
+from partwise.experiment.resuming import ResumeConfig, resume
+from partwise.experiment.syncing import Synced, sync
 from partwise.experiment.training import TrainingRun, train
 
 __all__ = [
     "ComparisonRun",
     "PredictConfig",
     "Predicted",
+    "ResumeConfig",
+    "Synced",
     "TrainingPlan",
     "TrainingRun",
     "compare",
     "plan_training",
     "predict",
+    "resume",
+    "sync",
     "train",
 ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from partwise.checkpoints import Checkpoint
 from partwise.comparison.dataset import Dataset
 from partwise.comparison.judging import Costs, Judged, Summary, make_comparison
 from partwise.comparison.records import Comparison
@@ -28,7 +29,7 @@ from partwise.experiment.preparing import (
     read_dataset,
     with_defaults,
 )
-from partwise.experiment.recorded import recorded
+from partwise.experiment.recorded import GoesOn, recorded
 from partwise.experiment.recording import Recorder
 from partwise.experiment.scanning import is_too_large, scanned_dataset
 from partwise.fitting import FitJob, prepare_worker
@@ -53,7 +54,13 @@ class ComparisonRun:
     ui_command: str | None
 
 
-def compare(config: CompareConfig, say: Say = lambda _: None, *, show_progress: bool = False) -> ComparisonRun:
+def compare(
+    config: CompareConfig,
+    say: Say = lambda _: None,
+    *,
+    show_progress: bool = False,
+    goes_on: GoesOn | None = None,
+) -> ComparisonRun:
     """Fit the single model and the ensemble on the same rows, judge both, and record everything.
 
     Parameters
@@ -62,6 +69,8 @@ def compare(config: CompareConfig, say: Say = lambda _: None, *, show_progress: 
         Called with a short sentence as each step begins.
     show_progress
         Whether members done, rows per second and time left are shown on stderr.
+    goes_on
+        The run that was stopped and goes on; None begins a new one.
 
     Raises
     ------
@@ -88,7 +97,7 @@ def compare(config: CompareConfig, say: Say = lambda _: None, *, show_progress: 
         check_before_paying(config, dataset, setup)
     # 3. Where the run is recorded; both places are tried before anything is fitted.
     check_alternatives(config, setup)
-    with recorded(config) as recorder:
+    with recorded(config, goes_on) as recorder:
         recorder.start(config, setup, dataset.holdout.description, facts)
         summary = setup.summary(config, facts["notes"])
         rows = ComparedRows(dataset, train)
@@ -122,18 +131,19 @@ def _measure(
             say(f"Joined the cluster at {config.address}: {executor.slots} members at once")
     # 4. One model on all rows, alone on this machine.
     cores = os.cpu_count() or 1
-    limit = (
-        "" if config.baseline_budget is None else f", or as many as {seconds(config.baseline_budget)} are enough for,"
-    )
-    say(f"Fitting one model on {len(dataset.train):,} rows{limit} in a fresh process ({cores} cores)")
-    single = fit_in_fresh_process(_single_job(config, dataset, setup, cores))
+    single = recorder.kept_single()
+    if single is None:
+        within = "" if config.baseline_budget is None else f", within {seconds(config.baseline_budget)}"
+        say(f"Fitting one model on {len(dataset.train):,} rows in a fresh process ({cores} cores){within}")
+        single = fit_in_fresh_process(_single_job(config, dataset, setup, cores))
+        recorder.keep_single(single)
     # 5. Workers that have imported what a fit needs.
     say("Starting Ray" if config.address is None else f"Preparing the workers of {config.address}")
     with clock("startup"):
         executor.warm(prepare_worker, (setup.learner.estimator, SentRows()))  # what a fit unpickles
     # 6. One member per partition, and their combination.
     say(f"Fitting {config.partitions} members on {executor.slots} workers")
-    model = make_ensemble(config, setup, executor, show_progress=show_progress)
+    model = make_ensemble(config, setup, executor, recorder.checkpoint, show_progress=show_progress)
     rows.fit(model)
     recorder.members(model)
     # 7. Both on the test rows.
@@ -196,7 +206,9 @@ def _judge(
     )
 
 
-def make_ensemble(config: FitConfig, setup: Setup, executor: RayExecutor, *, show_progress: bool) -> Model:
+def make_ensemble(
+    config: FitConfig, setup: Setup, executor: RayExecutor, checkpoint: Checkpoint, *, show_progress: bool
+) -> Model:
     """Return the estimator that is to be fitted."""
     kind = PartitionedRegressor if setup.task == "regression" else PartitionedClassifier
     return kind(
@@ -212,5 +224,8 @@ def make_ensemble(config: FitConfig, setup: Setup, executor: RayExecutor, *, sho
         match_updates=setup.match_updates,
         random_state=config.seed,
         storage=config.storage,
+        checkpoint=checkpoint,
+        on_failure=config.on_failure,
+        quorum=config.quorum,
         verbose=int(show_progress),
     )

@@ -1,39 +1,68 @@
 """The frame of every recorded run: a directory, a tracker, and how it ended, whatever happens in it."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from partwise.config import FitConfig
+from partwise.errors import TrackerUnavailableError
 from partwise.experiment.recording import Recorder
 from partwise.runs import RunDirectory, default_run_directory
 from partwise.trackers import make_tracker
 
-__all__ = ["recorded"]
+__all__ = ["GoesOn", "recorded"]
+
+
+@dataclass(frozen=True, slots=True)
+class GoesOn:
+    """A run that was stopped and goes on; ``trust`` lets members be taken over that hold code."""
+
+    directory: RunDirectory
+    trust: bool = False
 
 
 @contextmanager
-def recorded(config: FitConfig) -> Iterator[Recorder]:
-    """Yield the recorder of a new run; both places that it writes to are tried before anything is fitted.
+def recorded(config: FitConfig, goes_on: GoesOn | None = None) -> Iterator[Recorder]:
+    """Yield the recorder of a run; both places that it writes to are tried before anything is fitted.
+
+    Parameters
+    ----------
+    goes_on
+        The run that was stopped and goes on; None begins a new one.
 
     Raises
     ------
     InputError
-        If the run directory cannot be written to, or the tracker not be reached.
+        If the run directory cannot be written to, another process has it, or the tracker's address is wrong. A tracker
+        that does not answer now ends no run.
     """
-    directory = RunDirectory.create(config.output or default_run_directory(datetime.now(UTC)))
-    tracker = make_tracker(config.tracking_uri, config.experiment)
-    tracker.open(directory.path)
-    recorder = Recorder(directory, tracker)
-    status = "failed"
-    try:
-        yield recorder
-        status = "finished"
-    except Exception as error:
-        recorder.failed(error)
-        raise
-    except KeyboardInterrupt:
-        status = "interrupted"
-        raise
-    finally:
-        recorder.finish(status)
+    if goes_on is None:
+        directory = RunDirectory.create(config.output or default_run_directory(datetime.now(UTC)))
+    else:
+        directory = goes_on.directory
+    with directory.locked():
+        tracker = make_tracker(config.tracking_uri, config.experiment)
+        recorder = Recorder(
+            directory, tracker, goes_on=goes_on is not None, trust=goes_on is not None and goes_on.trust
+        )
+        try:
+            tracker.open(directory.path)
+        except TrackerUnavailableError as error:
+            recorder.give_up_tracking(error)
+        status = "failed"
+        try:
+            yield recorder
+            status = "finished"
+        except Exception as error:
+            recorder.failed(error)
+            raise
+        except KeyboardInterrupt as stop:
+            status = "interrupted"
+            stop.add_note(f"Go on with: partwise resume {shlex.quote(str(directory.path))}")
+            raise
+        finally:
+            recorder.finish(status)
+            for torn in (directory.path / "members").rglob("*.tmp"):  # of workers that were stopped as they wrote
+                torn.unlink(missing_ok=True)

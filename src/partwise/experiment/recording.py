@@ -1,19 +1,26 @@
 """Write what a run finds: its directory, its journal, and the tracker that follows the journal."""
 
+import json
+import secrets
+import shlex
+import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from partwise.checkpoints import Checkpoint
 from partwise.comparison.dataset import Dataset
 from partwise.comparison.judging import Judged
 from partwise.comparison.records import Comparison, Training
-from partwise.config import FitConfig
+from partwise.comparison.single_process import SingleResult
+from partwise.config import CompareConfig, FitConfig
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
-from partwise.errors import MemberFitError, PartwiseError
+from partwise.errors import InputError, MemberFitError, PartwiseError
 from partwise.evaluation import (
     Growth,
     Outputs,
@@ -31,6 +38,7 @@ from partwise.protocols import Aggregate, Executor, Predictor, Tracker
 from partwise.provenance import git_commit, versions
 from partwise.records import MemberFailure
 from partwise.report.plots import PlotData, write_plots
+from partwise.resources import Usage
 from partwise.runs import RunDirectory
 from partwise.trackers.uris import without_credentials
 
@@ -39,6 +47,7 @@ __all__ = ["Recorder"]
 _GROWTH_ROWS = 5_000
 _GROWTH_MEMBERS = 100
 _EXAMPLE_ROWS = 5
+_SINGLE, _SINGLE_OUTPUTS = "single.json", "single_outputs.npy"
 _NOT_NEEDED_TO_PREDICT = ("python", "ray", "mlflow", "pyarrow")
 
 Model = PartitionedClassifier | PartitionedRegressor
@@ -50,6 +59,10 @@ class Recorder:
 
     directory: RunDirectory
     tracker: Tracker
+    goes_on: bool = False
+    """Whether the run was begun by another process, which was stopped."""
+    trust: bool = False
+    """Whether members that it left are taken over if they hold code."""
     facts: dict[str, Any] = field(default_factory=dict)
     tracking_fault: str | None = None
     """Why the tracker was given up: tracking never costs a result, and what it lacks is in the journal."""
@@ -71,11 +84,70 @@ class Recorder:
         facts = {**facts, "source": without_credentials(facts["source"])}
         for name, value in setup.learner.estimator.get_params().items():
             settings[f"learner.{name}"] = str(value)
-        self.facts = {"settings": settings, "dataset": facts, "versions": versions(), "git_commit": git_commit()}
+        self.facts = {
+            "command": "compare" if isinstance(config, CompareConfig) else "train",
+            "config": config.model_dump(mode="json", exclude={"output"}),
+            "working_directory": str(Path.cwd()),
+            "settings": settings,
+            "dataset": facts,
+            "versions": versions(),
+            "git_commit": git_commit(),
+        }
+        for name in ("data", "test", "storage", "tracking_uri"):
+            if (given := self.facts["config"][name]) is not None:
+                self.facts["config"][name] = without_credentials(given)
+        if self.goes_on:
+            self._go_on(facts)
+            return
         self._write_state("running")
         tags = {f"version.{name}": number for name, number in versions().items() if name != "partwise"}
         name = f"{facts['name']} · {config.learner} x {config.partitions}"
-        self._write("run_started", name=name, settings=settings, tags=tags, dataset=facts)
+        key = secrets.token_hex(8)
+        self._write("run_started", name=name, key=key, settings=settings, tags=tags, dataset=facts)
+        self.facts["tracked"] = self.tracker.run_id
+        self._write_state("running")
+
+    def _go_on(self, facts: dict[str, Any]) -> None:
+        """Note that the run goes on.
+
+        Raises
+        ------
+        InputError
+            If the table is another one than it was.
+        """
+        self.facts = {name: value for name, value in self.directory.record().items() if name != "state"}
+        known, found = self.facts.get("dataset", {}).get("digest"), facts["digest"]
+        if known != found:
+            raise InputError(
+                f"The table {facts['source']!r} has changed since the run began: it was {known}, and is {found}. "
+                "Restore it, or start a new run."
+            )
+        self._track(lambda: self.tracker.resume(self.facts.get("tracked")))
+        self._write_state("running")
+        self._write("run_resumed", versions=versions())
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Where the members of the run are kept as they are fitted."""
+        return Checkpoint(str(self.directory.path / "members"), trust=self.trust)
+
+    def keep_single(self, single: SingleResult) -> None:
+        """Keep what one model said, so that a run that is stopped need not fit it again."""
+        plain = {each.name: getattr(single, each.name) for each in fields(single) if each.name != "outputs"}
+        plain |= {name: asdict(plain[name]) for name in ("encoding", "fitting")}
+        np.save(self.directory.path / _SINGLE_OUTPUTS, single.outputs, allow_pickle=False)
+        self.directory.write_json(_SINGLE, {"versions": versions(), **plain})
+
+    def kept_single(self) -> SingleResult | None:
+        """Return what one model said in the run that goes on, None where it was not fitted, or by other versions."""
+        path = self.directory.path
+        if not self.goes_on or not (path / _SINGLE).is_file():
+            return None
+        plain = json.loads((path / _SINGLE).read_bytes())
+        if plain.pop("versions") != versions():
+            return None
+        usages = {name: Usage(**plain[name]) for name in ("encoding", "fitting")}
+        return SingleResult(**plain | usages, outputs=np.load(path / _SINGLE_OUTPUTS, allow_pickle=False))
 
     def members(self, model: Model) -> None:
         """Record the partitions, and each member or its failure."""
@@ -165,6 +237,8 @@ class Recorder:
     def model(self, model: Model, example: pd.DataFrame) -> None:
         """Record the model, with rows as it takes them and what it says about them."""
         path = self.directory.path
+        if self.goes_on:
+            shutil.rmtree(path / "model", ignore_errors=True)  # what a run left that was stopped while it wrote
         save_model(path / "model", model.stored())
         example.to_parquet(path / "input_example.parquet")
         pd.DataFrame({"prediction": model.predict(example)}).to_parquet(path / "output_example.parquet")
@@ -195,8 +269,7 @@ class Recorder:
         self.directory.write_json("run.json", {"state": state, **self.facts})
 
     def _write(self, event: str, **details: Any) -> None:
-        entry = {"event": event, **details}
-        self.directory.append(entry)
+        entry = self.directory.append({"event": event, **details})  # with its time: sent twice, it is one point
         self._track(lambda: self.tracker.write([entry]))
 
     def _track(self, send: Callable[[], None]) -> None:
@@ -205,8 +278,13 @@ class Recorder:
         try:
             send()
         except PartwiseError as error:
-            self.tracking_fault = str(error)
-            self.directory.append({"event": "tracking_failed", "message": str(error)})
+            self.give_up_tracking(error)
+
+    def give_up_tracking(self, error: PartwiseError) -> None:
+        """Send nothing more to the tracker: what it lacks is in the journal, from which it can be sent later."""
+        again = f"Send it later with: partwise sync {shlex.quote(str(self.directory.path))}"
+        self.tracking_fault = f"{error} {again}"
+        self.directory.append({"event": "tracking_failed", "message": str(error)})
 
 
 def _named(model: Model, counts: Any) -> dict[str, int] | None:

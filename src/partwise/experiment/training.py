@@ -18,7 +18,7 @@ from partwise.executors import with_one_cpu
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.experiment.pipeline import make_ensemble
 from partwise.experiment.preparing import Setup, executor_of, facts_of, make_setup, scan_of, with_defaults
-from partwise.experiment.recorded import recorded
+from partwise.experiment.recorded import GoesOn, recorded
 from partwise.experiment.recording import Recorder
 from partwise.experiment.scanning import divided_scan
 from partwise.fitting import prepare_worker
@@ -43,7 +43,13 @@ class TrainingRun:
     ui_command: str | None
 
 
-def train(config: TrainConfig, say: Say = lambda _: None, *, show_progress: bool = False) -> TrainingRun:
+def train(
+    config: TrainConfig,
+    say: Say = lambda _: None,
+    *,
+    show_progress: bool = False,
+    goes_on: GoesOn | None = None,
+) -> TrainingRun:
     """Fit the ensemble on a table that workers read in pieces, judge it on test rows, and record everything.
 
     No row passes through this process but those of samples. Parameters and errors are those of ``compare``.
@@ -74,7 +80,7 @@ def train(config: TrainConfig, say: Say = lambda _: None, *, show_progress: bool
     setup = make_setup(config, task, None if labels is None else len(labels), divided.n_train)
     _check_metric(setup, labels)
     # 5. Where the run is recorded; both places are tried before anything is fitted.
-    with recorded(config) as recorder:
+    with recorded(config, goes_on) as recorder:
         facts = facts_of(config, source, divided.n_train + divided.n_test, list(source.notes))
         recorder.start(config, setup, divided.description, facts)
         training = _fitted(config, setup, divided, executor, recorder, say, clock, show_progress=show_progress)
@@ -102,7 +108,7 @@ def _fitted(
         executor.warm(prepare_worker, (setup.learner.estimator, SentRows()))  # what a fit unpickles
     # 6. Partitions in the store, one member each, and their combination.
     say(f"Storing {config.partitions} partitions and fitting their members on {executor.slots} workers")
-    model = make_ensemble(config, setup, executor, show_progress=show_progress)
+    model = make_ensemble(config, setup, executor, recorder.checkpoint, show_progress=show_progress)
     model.fit(divided.train)
     recorder.members(model)
     # 7. The test rows, predicted and judged by the workers that read them.

@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from partwise.model_store.loading import load_model
+from partwise.model_store.objects import deserialise, serialise
 from partwise.model_store.saving import MANIFEST, save_model
 from partwise.model_store.stored import StoredModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MANIFEST", "StoredModel", "load_model", "save_model"]
+__all__ = ["MANIFEST", "StoredModel", "deserialise", "load_model", "save_model", "serialise"]
 
 
 def _load_pyfunc(path: str, model_config: "Mapping[str, Any] | None" = None) -> StoredModel:

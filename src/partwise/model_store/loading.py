@@ -62,6 +62,7 @@ def _model(directory: Path, manifest: Mapping[str, Any]) -> StoredModel:
         encoder=_object(directory, manifest["encoder"]) if manifest["encoder"] else None,
         predictor=predictor_of(manifest["predictor"], MemberPool(members, manifest["n_classes"], manifest["kind"])),
         feature_names=None if names is None else tuple(names),
+        missing=tuple(map(str, manifest.get("missing", ()))),
     )
 
 

@@ -61,6 +61,7 @@ def save_model(directory: Path, model: StoredModel) -> Path:
         "predictor": predictor,
         "encoder": encoder,
         "members": members,
+        "missing": list(model.missing),
     }
     _write(directory / MANIFEST, _json(manifest).encode())
     if pickled:

@@ -39,6 +39,8 @@ class StoredModel:
     encoder: Encoder | None
     predictor: Predictor
     feature_names: tuple[str, ...] | None
+    missing: tuple[str, ...] = ()
+    """What the ensemble lacks: a sentence for each partition that should have a member and has none."""
 
     def outputs(self, table: Any) -> NDArray[np.float64]:
         """Return the combined outputs for a table or a matrix, shape (rows, outputs).

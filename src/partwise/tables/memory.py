@@ -7,10 +7,13 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from partwise.cutting import cut, row_keys
+from partwise.digests import content_digest
 from partwise.protocols import Partitioner
+from partwise.provenance import data_digest
 from partwise.records import Part, Partitions, RowKeys, Task, Unseen
 from partwise.rows import take_rows
 
@@ -33,6 +36,12 @@ class MemoryTable:
         """What an assignment may know about the rows."""
         stratum = None if self.labels is None else self.rows.y
         return row_keys(len(self.rows.y), stratum=stratum, groups=self.groups, time=self.time, features=self.rows.X)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What changes when the rows do."""
+        values = data_digest(self.rows.X) if isinstance(self.rows.X, pd.DataFrame) else self.rows.X
+        return content_digest((values, self.rows.y, self.rows.weights))
 
     @property
     def n_counting(self) -> int:
@@ -57,18 +66,28 @@ class MemoryTable:
             If the rows cannot be cut in this way.
         """
         partitions = cut(partitioner, self.keys, n_partitions, seed, replication)
-        return MemoryCut(self.rows, partitions, copies=partitioner.gives == "copies")
+        return MemoryCut(self, partitions, copies=partitioner.gives == "copies")
 
 
 @dataclass(frozen=True)
 class MemoryCut:
     """A table in memory cut into partitions."""
 
-    table: Part
+    whole: MemoryTable
     partitions: Partitions
     copies: bool
 
     largest_evidence = 2**27
+
+    @property
+    def table(self) -> Part:
+        """All rows."""
+        return self.whole.rows
+
+    @property
+    def fingerprint(self) -> str:
+        """What changes when the rows of some partition do."""
+        return content_digest((self.whole.fingerprint, list(self.positions)))
 
     @property
     def reader(self) -> "SentRows | SharedRows":

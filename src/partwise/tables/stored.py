@@ -111,6 +111,12 @@ class StoredTable:
         return self.survey.labels
 
     @property
+    def fingerprint(self) -> str:
+        """What changes when the rows, or what the encoder makes of them, do."""
+        fingerprints = [piece.fingerprint for piece in self.pieces]
+        return content_digest((fingerprints, self.scan.columns, self.scan.target, self.scan.weight, self.encoder))
+
+    @property
     def n_counting(self) -> int:
         """The number of rows that do not have weight zero."""
         return self.survey.n_counting
@@ -188,7 +194,7 @@ class StoredTable:
             encoder=self.encoder,
             replicas=replicas,
         )
-        return StoredCut(partitions=partitions, reader=reader, parts=tuple(parts), n_rows=self.survey.n_rows)
+        return StoredCut(partitions=partitions, reader=reader, parts=tuple(parts), n_rows=self.survey.n_rows, key=key)
 
     def _sampled(self, n_rows: int, columns: Sequence[str]) -> pa.Table:
         chosen = keyed_sample(self.survey.n_rows, n_rows, self.seed)

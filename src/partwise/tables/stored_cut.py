@@ -7,6 +7,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from partwise.digests import content_digest
 from partwise.records import Partitions, Task
 from partwise.stores import StoredPart
 from partwise.tables.reading import StoredBlock, StoredRows
@@ -22,8 +23,14 @@ class StoredCut:
     reader: StoredRows
     parts: tuple[StoredPart, ...]
     n_rows: int
+    key: str
 
     largest_evidence = 2**24
+
+    @property
+    def fingerprint(self) -> str:
+        """What changes when the rows of some partition, or what the encoder makes of them, do."""
+        return content_digest((self.key, self.reader.encoder))
 
     @property
     def positions(self) -> Sequence[NDArray[np.int64]]:

@@ -12,11 +12,18 @@ from typing import Any
 import pandas as pd
 
 from partwise import __version__
-from partwise.errors import InputError, PartwiseError, unknown_choice
+from partwise.errors import InputError, PartwiseError, TrackerUnavailableError, unknown_choice
 from partwise.provenance import git_commit, user_name
 from partwise.trackers import entries
 from partwise.trackers.quiet import environment, quiet_loggers
-from partwise.trackers.uris import absolute_uri, artifact_folder, fault_of_database, ui_command, without_credentials
+from partwise.trackers.uris import (
+    absolute_uri,
+    artifact_folder,
+    fault_of_database,
+    is_remote,
+    ui_command,
+    without_credentials,
+)
 
 with environment(MLFLOW_DISABLE_TELEMETRY="true"):  # MLflow decides at its import whether to start a sender
     import mlflow.pyfunc
@@ -34,6 +41,7 @@ _MOST_CHILDREN = 100
 _LONGEST_PARAM, _LONGEST_TAG, _LONGEST_DIGEST = 6000, 8000, 36
 _METRICS_A_BATCH, _OTHERS_A_BATCH = 1000, 100
 _TABLE = "members.json"
+_KEY = "partwise.run_key"
 _SILENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 """MLflow would print a run's address, password and all, to where ``--json`` goes."""
 _FIRST_CONTACT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
@@ -58,6 +66,7 @@ class MlflowTracker:
         self._directory = Path()
         self._members: list[Mapping[str, Any]] = []
         self._table = False
+        self._children: set[str | None] = set()
         self.run_id: str | None = None
         self.model_uri: str | None = None
 
@@ -77,7 +86,9 @@ class MlflowTracker:
         Raises
         ------
         InputError
-            If the server cannot be reached or refuses, or the experiment was deleted.
+            If the address is wrong, or the experiment was deleted.
+        TrackerUnavailableError
+            If the server cannot be reached now, or refuses, or the database is locked.
         """
         self._directory = Path(directory)
         fault = fault_of_database(self._uri)
@@ -95,6 +106,22 @@ class MlflowTracker:
                 f"The MLflow experiment {self._experiment!r} was deleted. Choose another name, or restore it: "
                 f"mlflow experiments restore --experiment-id {self._experiment_id}."
             )
+
+    def resume(self, run_id: str | None) -> None:
+        """Go on with a run: what it has already is not written once more.
+
+        Raises
+        ------
+        PartwiseError
+            If the store has no such run.
+        """
+        if run_id is None:
+            return
+        with self._at_work():
+            self._client.update_run(run_id, status="RUNNING")
+            found = self._client.search_runs([self._experiment_id], f"tags.mlflow.parentRunId = '{run_id}'")
+            self._children = {run.info.run_name for run in found}
+            self.run_id = run_id
 
     def write(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Take events of the journal, in order; kinds that are not tracked are passed over.
@@ -139,7 +166,8 @@ class MlflowTracker:
 
     def _unreachable(self, reason: str) -> InputError:
         cause = reason.rpartition("Caused by ")[2]  # MLflow's text before it has the request, not the reason
-        return InputError(
+        kind = TrackerUnavailableError if is_remote(self._uri) or "locked" in reason else InputError
+        return kind(
             f"The tracking server {self.uri} cannot be used: {entries.clipped(cause, 300)}. Start it, correct the "
             "address (a local file is sqlite:///runs.db), or choose 'off' for no tracking."
         )
@@ -161,6 +189,12 @@ class MlflowTracker:
         return self.run_id
 
     def _start(self, event: Mapping[str, Any]) -> None:
+        if self.run_id is not None:
+            return  # it is sent a second time
+        key = event.get("key")
+        if key is not None and (found := self._begun(key)) is not None:
+            self.resume(found)
+            return
         dataset = event.get("dataset")
         tags = {
             "mlflow.user": user_name(),
@@ -170,6 +204,7 @@ class MlflowTracker:
             "partwise.run_directory": str(self._directory.absolute()),
             "mlflow.source.git.commit": git_commit(),
             "partwise.data_digest": dataset["digest"] if dataset else None,
+            _KEY: key,
             **event.get("tags", {}),
         }
         run = self._client.create_run(self._experiment_id, start_time=_milliseconds(event), run_name=event["name"])
@@ -179,6 +214,11 @@ class MlflowTracker:
             entity = Dataset(**entries.dataset_fields(dataset, _LONGEST_DIGEST))
             context = [InputTag("mlflow.data.context", "training")]
             self._client.log_inputs(self._run, [DatasetInput(entity, context)])
+
+    def _begun(self, key: str) -> str | None:
+        """Return the run that was made for this key: the server made it, and its answer was lost."""
+        found = self._client.search_runs([self._experiment_id], f"tags.`{_KEY}` = '{key}'", max_results=1)
+        return found[0].info.run_id if found else None
 
     def _describe_partitions(self, event: Mapping[str, Any]) -> None:
         metrics, tags = entries.partition_metrics(event), {"partwise.partitioner": event["method"]}
@@ -207,6 +247,9 @@ class MlflowTracker:
                 self._log_child(event)
 
     def _log_child(self, event: Mapping[str, Any]) -> None:
+        name = f"partition {event['partition']}"
+        if name in self._children:
+            return
         failed = event["event"] == "member_failed"
         end = _milliseconds(event)
         start = end
@@ -219,7 +262,7 @@ class MlflowTracker:
             self._experiment_id,
             start_time=start,
             tags={name: entries.clipped(text, _LONGEST_TAG) for name, text in tags.items()},
-            run_name=f"partition {event['partition']}",
+            run_name=name,
         ).info.run_id
         self._log(child, params=entries.member_params(event), metrics=entries.member_metrics(event), when=end)
         self._client.set_terminated(child, "FAILED" if failed else "FINISHED", end_time=end)
@@ -256,6 +299,9 @@ class MlflowTracker:
 
     def _log_model(self, event: Mapping[str, Any]) -> None:
         """Log the stored model; as ``mlflow.pyfunc.log_model``, but by a client, so no global state is touched."""
+        outputs = self._client.get_run(self._run).outputs
+        if outputs is not None and outputs.model_outputs:
+            return  # it is sent a second time
         example = pd.read_parquet(self._directory / event["input_example"])
         output = pd.read_parquet(self._directory / event["output_example"])
         logged = self._client.create_logged_model(self._experiment_id, name="model", source_run_id=self._run)

@@ -8,7 +8,7 @@ from pathlib import Path
 from shlex import quote
 from urllib.parse import urlsplit
 
-__all__ = ["absolute_uri", "artifact_folder", "fault_of_database", "ui_command", "without_credentials"]
+__all__ = ["absolute_uri", "artifact_folder", "fault_of_database", "is_remote", "ui_command", "without_credentials"]
 
 _SQLITE = "sqlite:///"
 _PORTS = {"mssql": 1433, "mysql": 3306, "postgresql": 5432}
@@ -58,6 +58,12 @@ def ui_command(uri: str) -> str | None:
     """Return the command that shows the runs in a database; None for a server, which shows them itself."""
     known = uri.partition("+")[0].partition(":")[0] in {"sqlite", *_PORTS}
     return f"mlflow ui --backend-store-uri {quote(without_credentials(uri))} --host 127.0.0.1" if known else None
+
+
+def is_remote(uri: str) -> bool:
+    """Return whether a URI is that of a server, which may answer again later."""
+    kind = uri.partition("://")[0].partition("+")[0]
+    return kind in {"http", "https", *_PORTS}
 
 
 def fault_of_database(uri: str) -> str | None:

@@ -1,0 +1,273 @@
+"""Members that are kept as they are fitted: a fit that was stopped goes on where it was, with the same members.
+
+A member is two files: what it learned, and beside it, written last, a record with the SHA-256 of the first. What has no
+record, or another digest, is no member; it is fitted again.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import numpy as np
+from pyarrow import fs
+
+from partwise.digests import content_digest
+from partwise.errors import InputError, ModelStoreError
+from partwise.filesystems import open_filesystem
+from partwise.fitting import FitJob, FittedPart, fit_member, member_of
+from partwise.model_store import deserialise, serialise
+from partwise.protocols import CutTable, PartReader
+from partwise.provenance import versions
+from partwise.records import Member, Partitions, TaskOutcome
+from partwise.resources import Usage
+
+__all__ = ["Checkpoint", "KeptMembers"]
+
+_FORMAT = 1
+"""Changes whenever older members must not be taken."""
+_MARK = "mark"
+_DECIDES = ("python", "partwise", "scikit-learn", "numpy", "scipy", "xgboost", "lightgbm")
+"""Versions with which another model may be learned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where finished members are kept.
+
+    Parameters
+    ----------
+    place
+        A folder or a URI; workers that see it write their members themselves.
+    trust
+        Whether members may be read that only pickle can hold: reading them runs the code that they bring.
+    """
+
+    place: str
+    trust: bool = False
+
+    def opened(self, job: FitJob, cut: CutTable) -> "KeptMembers":
+        """Return the members of these rows, this cut and these settings.
+
+        Raises
+        ------
+        InputError
+            If the place cannot be written to.
+        """
+        kept = KeptMembers(str(self.place), _key(job, cut.fingerprint), secrets.token_hex(8), trust=self.trust)
+        kept.prepare()
+        return kept
+
+    def recall(self, job: FitJob, asked: Any) -> Any:
+        """Return what was noted of a choice, None where nothing was; ``asked`` is all that decides it."""
+        try:
+            return json.loads(_read(*self._noted(job, asked)))
+        except (OSError, ValueError):
+            return None
+
+    def note(self, job: FitJob, asked: Any, value: Any) -> None:
+        """Note a choice, as plain numbers, texts and lists."""
+        filesystem, path = self._noted(job, asked)
+        filesystem.create_dir(path.rpartition("/")[0], recursive=True)
+        _write(filesystem, path, json.dumps(value).encode())
+
+    def _noted(self, job: FitJob, asked: Any) -> tuple[fs.FileSystem, str]:
+        filesystem, path, _ = open_filesystem(str(self.place))
+        return filesystem, f"{path.rstrip('/')}/choice-{_key(job, asked)}.json"
+
+
+def _key(job: FitJob, rows: Any) -> str:
+    """Return what tells fits apart whose members are not each other's."""
+    template = cloudpickle.loads(cloudpickle.dumps(job.template))
+    known = versions()
+    decides = {name: known.get(name) for name in _DECIDES}
+    merge = None if job.merge is None else type(job.merge).__qualname__
+    settings = (job.seed, job.labels, job.matched_rows, merge, job.n_parts)
+    return content_digest((_FORMAT, template, settings, rows, decides))[:32]
+
+
+@dataclass(frozen=True)
+class KeptMembers:
+    """The members of one fit; workers get it with their task, and write what they have fitted.
+
+    ``mark`` is what a file says by which a worker knows that it sees the place.
+    """
+
+    place: str
+    key: str
+    mark: str
+    trust: bool
+
+    @cached_property
+    def _where(self) -> tuple[fs.FileSystem, str]:
+        filesystem, path, _ = open_filesystem(self.place)
+        return filesystem, f"{path.rstrip('/')}/{self.key}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Travel as an absolute path or a URI: the file system is opened where it arrives."""
+        filesystem, path = self._where
+        local = isinstance(filesystem, fs.LocalFileSystem)
+        place = path.rpartition("/")[0] if local else self.place
+        return {"place": place, "key": self.key, "mark": self.mark, "trust": self.trust}
+
+    @property
+    def work(self) -> Callable[[tuple[FitJob, PartReader, "KeptMembers"], Any], FittedPart]:
+        """What a worker calls."""
+        return fit_and_keep
+
+    def shared(self, job: FitJob, reader: PartReader) -> tuple[FitJob, PartReader, "KeptMembers"]:
+        """Return what all workers are given."""
+        return job, reader, self
+
+    def prepare(self) -> None:
+        """Make the folder, and leave the mark in it.
+
+        Raises
+        ------
+        InputError
+            If it cannot be written to.
+        """
+        filesystem, folder = self._where
+        try:
+            filesystem.create_dir(folder, recursive=True)
+            _write(filesystem, f"{folder}/{_MARK}", self.mark.encode())
+        except OSError as error:
+            raise InputError(
+                f"Members cannot be kept in {folder!r}: {error}. Give a folder that can be written to, on a disk with "
+                "space."
+            ) from error
+
+    def keep(self, partition: int, fitted: FittedPart) -> FittedPart:
+        """Write a member, and return it marked as kept."""
+        filesystem, folder = self._where
+        file_format, data = serialise(cloudpickle.loads(fitted.estimator))
+        stem = f"{partition:05d}-{secrets.token_hex(4)}"
+        name = f"{stem}.{file_format}"
+        _write(filesystem, f"{folder}/{name}", data)
+        record = {
+            "format_version": _FORMAT,
+            "partition": partition,
+            "file": name,
+            "format": file_format,
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "content_digest": fitted.content_digest,
+            "classes": None if fitted.classes is None else fitted.classes.tolist(),
+            "doubled_rows": fitted.doubled_rows,
+            "weight": fitted.weight,
+            "seed": fitted.seed,
+            "usage": asdict(fitted.usage),
+            "node": socket.gethostname(),
+        }
+        _write(filesystem, f"{folder}/{stem}.json", json.dumps(record).encode())
+        return replace(fitted, kept=True)
+
+    def settle(self, outcome: TaskOutcome) -> None:
+        """Write a member whose worker does not see the place."""
+        if outcome.failure is None and not outcome.value.kept:
+            self.keep(outcome.id, outcome.value)
+
+    def sees(self) -> bool:
+        """Return whether this process sees the place that the driver sees."""
+        filesystem, folder = self._where
+        try:
+            return _read(filesystem, f"{folder}/{_MARK}") == self.mark.encode()
+        except OSError:
+            return False
+
+    def taken(self, partitions: Partitions) -> list[Member]:
+        """Return the members that are kept already, one for each partition at most, in their order.
+
+        Raises
+        ------
+        ModelStoreError
+            If members hold code, and are not trusted.
+        """
+        filesystem, folder = self._where
+        found: dict[int, Member] = {}
+        infos = filesystem.get_file_info(fs.FileSelector(folder))
+        for path in sorted(info.path for info in infos if info.path.endswith(".json")):
+            record = self._record(path)
+            if record is not None and record["partition"] not in found:
+                member = self._member(record, partitions)
+                if member is not None:
+                    found[member.partition] = member
+        return [found[partition] for partition in sorted(found)]
+
+    def _record(self, path: str) -> Mapping[str, Any] | None:
+        """Return a record, None where it is none that this version wrote to the end."""
+        try:
+            record = json.loads(_read(self._where[0], path))
+        except (OSError, ValueError):
+            return None
+        return record if isinstance(record, dict) and record.get("format_version") == _FORMAT else None
+
+    def _member(self, record: Mapping[str, Any], partitions: Partitions) -> Member | None:
+        """Return the member of a record, None where its file is not the one that was written."""
+        _, folder = self._where
+        try:
+            path = f"{folder}/{Path(record['file']).name}"
+            data = _read(self._where[0], path)
+            if hashlib.sha256(data).hexdigest() != record["sha256"]:
+                return None
+            if record["format"] == "cloudpickle" and not self.trust:
+                raise ModelStoreError(
+                    f"{path} holds code (cloudpickle), which taking the member over would run. If you trust where it "
+                    "comes from, go on with --trust (in Python Checkpoint(place, trust=True)), or delete the folder."
+                )
+            fitted = FittedPart(
+                estimator=np.frombuffer(cloudpickle.dumps(deserialise(data, record["format"], path)), dtype=np.uint8),
+                content_digest=record["content_digest"],
+                classes=None if record["classes"] is None else np.array(record["classes"], dtype=np.int64),
+                doubled_rows=record["doubled_rows"],
+                weight=record["weight"],
+                seed=record["seed"],
+                usage=Usage(**record["usage"]),
+                kept=True,
+            )
+            partition = record["partition"]
+            outcome = TaskOutcome(
+                id=partition,
+                rows=int(partitions.sizes[partition]),
+                value=fitted,
+                started=fitted.usage.started,
+                finished=fitted.usage.started + fitted.usage.seconds,
+                node=record["node"],
+                process=0,
+            )
+        except (OSError, KeyError, TypeError, IndexError, ValueError):
+            return None
+        return member_of(outcome, partitions)
+
+
+def _read(filesystem: fs.FileSystem, path: str) -> bytes:
+    with filesystem.open_input_file(path) as file:
+        return bytes(file.read())
+
+
+def _write(filesystem: fs.FileSystem, path: str, data: bytes) -> None:
+    """Write a file that is there as a whole or not at all, also after the machine has lost its power."""
+    if not isinstance(filesystem, fs.LocalFileSystem):  # an object in a bucket appears whole
+        with filesystem.open_output_stream(path) as file:
+            file.write(data)
+        return
+    temporary = Path(f"{path}.{secrets.token_hex(4)}.tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def fit_and_keep(shared: tuple[FitJob, PartReader, KeptMembers], payload: Any) -> FittedPart:
+    """Get the rows of a partition, fit the template on them, and write the member where the place is seen."""
+    job, reader, kept = shared
+    part = reader.part(payload)
+    fitted = fit_member(job, part)
+    return kept.keep(part.partition, fitted) if kept.sees() else fitted

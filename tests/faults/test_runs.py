@@ -1,0 +1,317 @@
+"""Runs that are killed, stopped, started twice or lack members: what was finished stays finished."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+LEARNER = '''
+import os
+import time
+from pathlib import Path
+
+from sklearn.tree import DecisionTreeClassifier
+
+FITS = Path(os.environ["FITS"])
+
+
+class Slow(DecisionTreeClassifier):
+    """Notes each fit, and takes its time; refuses the fits that a file asks it to refuse."""
+
+    def fit(self, X, y):
+        with FITS.open("a") as file:
+            file.write("fit\\n")
+        time.sleep(float(os.environ.get("SECONDS_A_FIT", "0.7")))
+        refused = FITS.with_name("refused")
+        if refused.exists() and str(round(float(X[0, 0]), 6)) in refused.read_text().split():
+            raise RuntimeError("refused")
+        return super().fit(X, y)
+'''
+PARTITIONS = 10
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """A table of two kinds."""
+    place, rng = tmp_path_factory.mktemp("runs"), np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(2_000, 3)), columns=["a", "b", "c"])
+    frame["kind"] = np.where(frame["a"] + frame["b"] > 0, "x", "y")
+    frame.to_parquet(place / "table.parquet")
+    return place / "table.parquet"
+
+
+class _Place:
+    """A folder with the learner and the table, in which commands are started."""
+
+    def __init__(self, folder, table):
+        self.folder, self.table = folder, folder / "table.parquet"
+        self.table.write_bytes(table.read_bytes())
+        (folder / "slow.py").write_text(LEARNER)
+        self.environment = {**os.environ, "FITS": str(folder / "fits")}
+
+    def start(self, *arguments):
+        """Start a command in a session of its own, so that a signal reaches it and no other."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "partwise", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def compare(self, *options):
+        """Start a comparison with the slow learner."""
+        arguments = ["compare", "table.parquet", "--target", "kind", "--learner", "slow:Slow", "--ship", "slow.py"]
+        arguments += ["--partitions", str(PARTITIONS), "--output", "run", "--tracking-uri", "sqlite:///mlflow.db"]
+        return self.start(*arguments, "--param", "max_depth=3", *options)
+
+    def done(self, process):
+        """Wait for a command; return its exit code, and what it said."""
+        out, err = process.communicate(timeout=200)
+        return process.returncode, out, " ".join(err.split())
+
+    def fits(self):
+        """Return how many fits have begun."""
+        path = self.folder / "fits"
+        return len(path.read_text().split()) if path.exists() else 0
+
+    def wait_for_fits(self, count, process):
+        """Wait until so many fits have begun."""
+        ends = time.monotonic() + 120
+        while self.fits() < count and time.monotonic() < ends and process.poll() is None:
+            time.sleep(0.05)
+        assert self.fits() >= count, process.communicate()[1]
+
+    def kept(self):
+        """Return the partitions whose members are kept."""
+        records = (self.folder / "run" / "members").rglob("*.json")
+        return sorted(json.loads(path.read_text())["partition"] for path in records)
+
+    def digests(self):
+        """Return the members' digests, by the run's record."""
+        return [member["content_digest"] for member in json.loads((self.folder / "run" / "members.json").read_text())]
+
+    def record(self):
+        """Return the record of the comparison."""
+        return json.loads((self.folder / "run" / "comparison.json").read_text())
+
+
+@pytest.fixture
+def place(tmp_path, table):
+    """A folder of its own for each test."""
+    return _Place(tmp_path, table)
+
+
+@pytest.fixture(scope="module")
+def faultless(tmp_path_factory, table):
+    """The digests of a run to which nothing happened."""
+    place = _Place(tmp_path_factory.mktemp("faultless"), table)
+    place.environment["SECONDS_A_FIT"] = "0"
+    code, _, said = place.done(place.compare())
+    assert code == 0, said
+    assert place.fits() == 1 + PARTITIONS
+    return place.digests()
+
+
+def _processes_of(session):
+    """Return the processes of a session, and Ray's, which make sessions of their own, by their parents."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+            name = (entry.parent / "cmdline").read_bytes()
+        except OSError:
+            continue
+        # Ray's agents take up to two minutes to notice that what they belong to was killed.
+        if fields[0] != "Z" and b"Agent" not in name[:30]:
+            found[int(entry.parent.name)] = (int(fields[1]), int(fields[3]))
+    ours = {pid for pid, (_, of) in found.items() if of == session}
+    while more := {pid for pid, (parent, _) in found.items() if parent in ours} - ours:
+        ours |= more
+    return ours
+
+
+def _gone(processes, seconds=20):
+    """Return whether processes end by themselves within a time."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        if not any(Path(f"/proc/{pid}").exists() for pid in processes):
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def test_a_killed_driver_loses_nothing_that_was_finished(place, faultless):
+    """SIGKILL in mid-run, then resume: only what is missing is fitted, and the members are those without a fault."""
+    run = place.compare()
+    place.wait_for_fits(1 + 6, run)
+    processes = _processes_of(run.pid)
+    run.kill()
+    run.communicate()
+    assert _gone(processes)
+    kept, begun = place.kept(), place.fits()
+    assert 3 <= len(kept) < PARTITIONS
+    code, _, said = place.done(place.start("resume", "run", "--trust"))
+    assert code == 0, said
+    assert place.fits() - begun == PARTITIONS - len(kept)
+    assert place.digests() == faultless
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{place.folder / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("partwise").experiment_id])
+    assert len(runs) == 1 + PARTITIONS
+    assert {each.info.status for each in runs} == {"FINISHED"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_stopped_run_says_how_to_go_on(number, place, faultless):
+    """Exit code 130 within 5 seconds, and the command; no process, lock or half-written file is left."""
+    run = place.compare()
+    place.wait_for_fits(1 + 5, run)
+    processes = _processes_of(run.pid)
+    started = time.monotonic()
+    run.send_signal(number)
+    code, _, said = place.done(run)
+    seconds = time.monotonic() - started
+    assert code == 130
+    assert f"Go on with: partwise resume {place.folder / 'run'}" in said
+    assert seconds < 5
+    assert _gone(processes)
+    left = {path.name for path in (place.folder / "run").rglob("*")}
+    assert not {name for name in left if name.endswith((".tmp", ".lock")) or name == "owner.json"}
+    assert json.loads((place.folder / "run" / "run.json").read_text())["state"] == "interrupted"
+    place.environment["SECONDS_A_FIT"] = "0"
+    assert place.done(place.start("resume", "run", "--trust"))[0] == 0
+    assert place.digests() == faultless
+
+
+def test_a_second_signal_ends_at_once(place):
+    """Who asks twice does not wait for anything to be saved."""
+    run = place.compare()
+    place.wait_for_fits(1 + 2, run)
+    processes = _processes_of(run.pid)
+    run.send_signal(signal.SIGINT)
+    run.send_signal(signal.SIGTERM)
+    started = time.monotonic()
+    assert place.done(run)[0] == 130
+    assert time.monotonic() - started < 2
+    assert _gone(processes)
+
+
+def test_two_runs_on_one_directory(place):
+    """The second is refused while the first lives, and names it."""
+    place.environment["SECONDS_A_FIT"] = "10"
+    run = place.compare()
+    place.wait_for_fits(1 + 1, run)
+    code, _, said = place.done(place.start("resume", "run", "--trust"))
+    assert code == 2
+    assert f"in use by process {run.pid}" in said
+    run.send_signal(signal.SIGTERM)
+    assert place.done(run)[0] == 130
+
+
+def test_a_finished_run_is_not_run_again(place):
+    """Resume shows its record within 10 seconds, and fits nothing."""
+    place.environment["SECONDS_A_FIT"] = "0"
+    assert place.done(place.compare())[0] == 0
+    begun, started = place.fits(), time.monotonic()
+    code, out, said = place.done(place.start("resume", "run", "--json"))
+    assert time.monotonic() - started < 10
+    assert code == 0, said
+    assert json.loads(out) == place.record()
+    assert place.fits() == begun
+
+
+def test_a_table_that_has_changed_is_not_gone_on_with(place):
+    """Members of two tables are never mixed."""
+    run = place.compare()
+    place.wait_for_fits(1 + 3, run)
+    run.send_signal(signal.SIGTERM)
+    place.done(run)
+    frame = pd.read_parquet(place.table)
+    frame.loc[0, "b"] += 1
+    frame.to_parquet(place.table)
+    for _ in range(2):  # the refusal itself must not make the new table the known one
+        code, _, said = place.done(place.start("resume", "run", "--trust"))
+        assert code == 2
+        assert "has changed since the run began" in said
+
+
+def test_members_that_hold_code_are_not_taken_without_trust(place):
+    """Refused before anything is fitted, with the next step."""
+    run = place.compare()
+    place.wait_for_fits(1 + 4, run)
+    run.send_signal(signal.SIGTERM)
+    place.done(run)
+    begun = place.fits()
+    code, _, said = place.done(place.start("resume", "run"))
+    assert code == 2
+    assert "--trust" in said
+    assert place.fits() == begun
+
+
+def test_what_is_no_run_directory_is_refused(place):
+    """With what would be one."""
+    code, _, said = place.done(place.start("resume", "."))
+    assert code == 2
+    assert "is no run directory: it has no run.json" in said
+
+
+@pytest.fixture
+def two_refused(place):
+    """Two partitions whose fits fail: by the first value of their rows, as the learner sees it."""
+    place.environment["SECONDS_A_FIT"] = "0"
+    scout = LEARNER.replace('"fit\\n"', 'f"{float(X[0, 0]):.6f}\\n"')
+    (place.folder / "slow.py").write_text(scout)
+    assert place.done(place.compare("--output", "scouted"))[0] == 0
+    seen = (place.folder / "fits").read_text().split()
+    assert len(set(seen)) == 1 + PARTITIONS
+    (place.folder / "refused").write_text(" ".join(str(float(value)) for value in seen[1:3]))
+    (place.folder / "slow.py").write_text(LEARNER)
+    (place.folder / "fits").unlink()
+    return place
+
+
+def test_an_ensemble_that_lacks_members_fails_unless_told_otherwise(two_refused):
+    """By default a member that cannot be fitted ends the run, and is named."""
+    code, _, said = two_refused.done(two_refused.compare())
+    assert code == 1
+    assert "has no member [error]: RuntimeError: refused" in said
+
+
+def test_less_than_the_quorum_fails(two_refused):
+    """8 of 10 members are not 90 %."""
+    code, _, said = two_refused.done(two_refused.compare("--on-failure", "skip"))
+    assert code == 1
+    assert "has no member [error]" in said
+
+
+def test_what_is_missing_is_stated_everywhere_and_can_be_repaired(two_refused, faultless):
+    """With a quorum of 80 % the run ends well, table, JSON, MLflow and model say what lacks, and resume fits it."""
+    place = two_refused
+    code, out, said = place.done(place.compare("--on-failure", "skip", "--quorum", "0.8"))
+    assert code == 0, said
+    assert "8 (2 failed)" in out
+    record = place.record()
+    assert (record["ensemble"]["n_members"], record["ensemble"]["n_failed"]) == (8, 2)
+    assert sum("has no member [error]: RuntimeError: refused" in note for note in record["notes"]) == 2
+    model = json.loads((place.folder / "run" / "model" / "model.json").read_text())
+    assert sum("has no member" in each for each in model["missing"]) == 2
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{place.folder / 'mlflow.db'}")
+    parents = client.search_runs([client.get_experiment_by_name("partwise").experiment_id], "metrics.n_failed = 2")
+    assert len(parents) == 1
+    (place.folder / "refused").unlink()
+    begun = place.fits()
+    code, _, said = place.done(place.start("resume", "run", "--trust"))
+    assert code == 0, said
+    assert place.fits() - begun == 2
+    assert place.digests() == faultless
+    assert place.record()["ensemble"]["n_failed"] == 0

@@ -1,0 +1,137 @@
+"""Tracking never costs a model: a server that is down, fails or is slow, and a database that is locked."""
+
+import json
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A folder with a small table."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(600, 3)), columns=["a", "b", "c"])
+    frame["kind"] = np.where(frame["a"] > 0, "x", "y")
+    frame.to_parquet(tmp_path / "table.parquet")
+    return tmp_path
+
+
+def _partwise(place, *arguments):
+    command = [sys.executable, "-m", "partwise", *map(str, arguments)]
+    return subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=250, check=False)
+
+
+def _compare(place, uri):
+    options = ["--learner", "tree", "--partitions", "3", "--output", "run", "--tracking-uri", uri]
+    return _partwise(place, "compare", "table.parquet", "--target", "kind", *options)
+
+
+def _free_port():
+    with closing(socket.socket()) as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """Answers every request with an error of the server."""
+
+    def do_GET(self):
+        body = b'{"error_code": "INTERNAL_ERROR", "message": "the cellar is flooded"}'
+        self.send_response(500)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET  # noqa: N815 - the name that the server looks for
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def refusing():
+    """The address of a server that answers 500."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Refusing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def _runs(place, name):
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{place / name}")
+    return client.search_runs([client.get_experiment_by_name("partwise").experiment_id]), client
+
+
+def _check_untracked(place, said):
+    """The run ended well, and says how its records get to the server later."""
+    assert said.returncode == 0, said.stderr
+    assert f"partwise sync {place / 'run'}" in " ".join(said.stderr.split())
+    assert json.loads((place / "run" / "comparison.json").read_text())["ensemble"]["n_members"] == 3
+
+
+def _check_synced_once(place, *options):
+    """Sent twice, there is one run with its children, scores and model."""
+    for _ in range(2):
+        said = _partwise(place, "sync", "run", *options)
+        assert said.returncode == 0, said.stderr
+    runs, client = _runs(place, "later.db")
+    assert len(runs) == 1 + 3
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    scores = json.loads((place / "run" / "comparison.json").read_text())["ensemble"]["scores"]
+    assert parent.data.metrics["ensemble_accuracy"] == pytest.approx(scores["accuracy"])
+    assert len(client.get_metric_history(parent.info.run_id, "ensemble_accuracy")) == 1
+    assert len(parent.outputs.model_outputs) == 1
+
+
+def test_a_server_that_is_down_costs_nothing(place):
+    """A port where nobody listens: the run ends well, and is sent later, once."""
+    _check_untracked(place, _compare(place, f"http://127.0.0.1:{_free_port()}"))
+    _check_synced_once(place, "--tracking-uri", f"sqlite:///{place / 'later.db'}")
+
+
+def test_a_server_that_fails_costs_nothing(place, refusing):
+    """500 at every request."""
+    _check_untracked(place, _compare(place, refusing))
+
+
+def test_a_database_that_is_locked_costs_nothing(place):
+    """Another process holds the SQLite file all the time; when it lets go, the run is sent to the same file, once."""
+    path = place / "later.db"
+    mlflow.MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    with closing(sqlite3.connect(path)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        _check_untracked(place, _compare(place, "sqlite:///later.db"))
+    _check_synced_once(place)
+
+
+def test_a_run_that_was_tracked_is_not_sent_twice(place):
+    """`sync` of a run that the server has."""
+    assert _compare(place, "sqlite:///later.db").returncode == 0
+    _check_synced_once(place)
+
+
+def test_an_address_that_can_never_work_is_refused_at_once(place):
+    """A wrong scheme is a mistake, not an outage: nothing is fitted."""
+    said = _compare(place, "carrier-pigeon://x")
+    assert said.returncode == 2
+    assert "cannot be used" in said.stderr
+    assert not (place / "run" / "comparison.json").exists()
+
+
+def test_a_run_that_was_not_to_be_tracked_is_not_sent(place):
+    """Unless it is said where to."""
+    assert _compare(place, "off").returncode == 0
+    said = _partwise(place, "sync", "run")
+    assert said.returncode == 2
+    assert "--tracking-uri" in said.stderr

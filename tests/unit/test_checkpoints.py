@@ -1,0 +1,217 @@
+"""Members that are kept as they are fitted, and taken over by a later fit of the same rows with the same settings."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.tree import DecisionTreeClassifier
+
+import partwise
+from partwise import Checkpoint, PartitionedClassifier, PartitionedRegressor
+from partwise.errors import InputError, MemberFitError, ModelStoreError
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(600, 4))
+Y = np.where(X[:, 0] + X[:, 1] > 0, "late", "early")
+FITS = []
+
+
+class Counted(DecisionTreeClassifier):
+    """Counts its fits; a type that only pickle holds."""
+
+    def fit(self, X, y):
+        FITS.append(len(y))
+        return super().fit(X, y)
+
+
+class Broken(RegressorMixin, BaseEstimator):
+    """Refuses a number of its fits."""
+
+    def fit(self, X, y):
+        FITS.append(len(X))
+        if len(FITS) in {3, 4}:
+            raise RuntimeError("not today")
+        self.mean_ = y.mean()
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.mean_)
+
+
+@pytest.fixture(autouse=True)
+def _no_fits():
+    FITS.clear()
+
+
+def _fit(place, learner=None, rows=X, target=Y, seed=0, **settings):
+    """Fit in this process, with a checkpoint that is trusted."""
+    model = PartitionedClassifier(
+        Counted(max_depth=3) if learner is None else learner,
+        n_partitions=4,
+        executor="inline",
+        random_state=seed,
+        checkpoint=Checkpoint(str(place), trust=True),
+        **settings,
+    )
+    return model.fit(rows, target)
+
+
+def _digests(model):
+    return [member.content_digest for member in model.members_]
+
+
+def test_a_second_fit_takes_all_members_over(tmp_path):
+    """Nothing is fitted again, and the members are the same."""
+    first = _fit(tmp_path)
+    assert len(FITS) == 4
+    assert _digests(_fit(tmp_path)) == _digests(first)
+    assert len(FITS) == 4
+
+
+def test_what_is_taken_over_predicts_alike(tmp_path):
+    """Members that were written and read say what they said."""
+    first, second = _fit(tmp_path, LogisticRegression()), _fit(tmp_path, LogisticRegression())
+    np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
+
+
+def test_measurements_are_those_of_the_fit(tmp_path):
+    """A member that was taken over says how long its fit took, and with which seed."""
+    for first, second in zip(_fit(tmp_path).members_, _fit(tmp_path).members_, strict=True):
+        assert (first.fit_seconds, first.seed, first.n_rows) == (second.fit_seconds, second.seed, second.n_rows)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"seed": 1},
+        {"learner": Counted(max_depth=4)},
+        {"rows": X + 1e-9},
+        {"target": np.where(Y == "late", "x", "y")},
+        {"partitioner": "shuffled"},
+    ],
+    ids=["seed", "setting", "rows", "labels", "cut"],
+)
+def test_members_of_another_fit_are_not_taken(other, tmp_path):
+    """Whatever decides a member tells fits apart."""
+    _fit(tmp_path)
+    _fit(tmp_path, **other)
+    assert len(FITS) == 8
+
+
+def _files(place, ending):
+    return sorted(path for path in place.rglob(f"*{ending}"))
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "remove", "no record", "torn record", "record of another version"])
+def test_a_member_that_is_not_whole_is_fitted_again(harm, tmp_path):
+    """Its file altered, cut or gone, or its record: that member alone is fitted, and is the same."""
+    first = _fit(tmp_path)
+    path, record = _files(tmp_path, ".cloudpickle")[1], _files(tmp_path, ".json")[1]
+    content = path.read_bytes()
+    match harm:
+        case "flip":
+            path.write_bytes(content[:50] + bytes([content[50] ^ 1]) + content[51:])
+        case "cut":
+            path.write_bytes(content[:-1])
+        case "remove":
+            path.unlink()
+        case "no record":
+            record.unlink()
+        case "torn record":
+            record.write_bytes(record.read_bytes()[:40])
+        case "record of another version":
+            record.write_text(json.dumps(json.loads(record.read_text()) | {"format_version": 99}))
+    assert _digests(_fit(tmp_path)) == _digests(first)
+    assert len(FITS) == 5
+
+
+def test_a_record_that_names_a_file_elsewhere_reads_none(tmp_path):
+    """A path out of the folder is cut down to its name, which is not there."""
+    _fit(tmp_path / "kept")
+    record = _files(tmp_path, ".json")[0]
+    told = json.loads(record.read_text())
+    (tmp_path / told["file"]).write_bytes((record.parent / told["file"]).read_bytes())
+    (record.parent / told["file"]).unlink()
+    record.write_text(json.dumps(told | {"file": f"../../{told['file']}"}))
+    _fit(tmp_path / "kept")
+    assert len(FITS) == 5
+
+
+def test_code_is_not_run_unless_it_is_trusted(tmp_path):
+    """A member that only pickle holds is refused, with the next step."""
+    _fit(tmp_path)
+    model = PartitionedClassifier(Counted(max_depth=3), n_partitions=4, executor="inline", random_state=0)
+    with pytest.raises(ModelStoreError, match=r"holds code \(cloudpickle\).*--trust"):
+        model.set_params(checkpoint=str(tmp_path)).fit(X, Y)
+
+
+def test_members_that_skops_holds_need_no_trust(tmp_path):
+    """A path is enough."""
+    model = PartitionedClassifier(GaussianNB(), n_partitions=4, executor="inline", checkpoint=str(tmp_path))
+    digests = _digests(model.set_params(random_state=0).fit(X, Y))
+    assert not _files(tmp_path, ".cloudpickle")
+    written = {path: path.stat().st_mtime_ns for path in _files(tmp_path, ".skops")}
+    assert _digests(model.fit(X, Y)) == digests
+    assert {path: path.stat().st_mtime_ns for path in _files(tmp_path, ".skops")} == written
+
+
+def test_a_fit_that_failed_goes_on(tmp_path):
+    """What was fitted before the failure is kept; only the rest is fitted."""
+    y = X[:, 0]
+    settings = {"n_partitions": 4, "executor": "inline", "random_state": 0, "partitioner": "ordered"}
+    model = PartitionedRegressor(Broken(), checkpoint=Checkpoint(str(tmp_path), trust=True), **settings)
+    with pytest.raises(MemberFitError, match="not today"):
+        model.fit(X, y)
+    with pytest.raises(MemberFitError, match="not today"):
+        model.fit(X, y)
+    model.fit(X, y)
+    assert len(FITS) == 6
+    assert [member.partition for member in model.members_] == [0, 1, 2, 3]
+
+
+def test_a_scan_is_told_apart_by_its_store(tmp_path):
+    """A table from files takes its members over too, and none where a file was written again."""
+    pd.DataFrame(X, columns=list("abcd")).assign(y=Y).to_parquet(tmp_path / "table.parquet")
+
+    def fitted():
+        return _fit(tmp_path / "kept", rows=partwise.scan(str(tmp_path / "table.parquet"), "y"), target=None, **stored)
+
+    stored = {"storage": str(tmp_path / "store")}
+    first = fitted()
+    assert _digests(fitted()) == _digests(first)
+    assert len(FITS) == 4
+    pd.DataFrame(X + 1, columns=list("abcd")).assign(y=Y).to_parquet(tmp_path / "table.parquet")
+    fitted()
+    assert len(FITS) == 8
+
+
+def test_a_choice_is_made_once(tmp_path):
+    """Trials are timed, so that a second choice could differ: it is noted, with its leaderboard."""
+    first, second = (_fit(tmp_path, combine="auto") for _ in range(2))
+    trials = len(FITS)
+    third = _fit(tmp_path, combine="auto")
+    assert len(FITS) == trials
+    assert first.recipe_.name == second.recipe_.name == third.recipe_.name
+    assert third.selection_reason_ == first.selection_reason_
+    pd.testing.assert_frame_equal(third.leaderboard_, first.leaderboard_, check_dtype=False)
+
+
+def test_a_place_that_cannot_be_written_to_is_refused(tmp_path):
+    """Before anything is fitted."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="Members cannot be kept"):
+        _fit(tmp_path / "file")
+    assert FITS == []
+
+
+def test_a_bucket_keeps_members_too(tmp_path):
+    """Any place that fsspec opens will do."""
+    place = f"file://{tmp_path}"
+    assert _digests(_fit(place)) == _digests(_fit(place))
+    assert len(FITS) == 4
+    assert _files(Path(tmp_path), ".cloudpickle")

@@ -258,11 +258,18 @@ def _write(filesystem: fs.FileSystem, path: str, data: bytes) -> None:
             file.write(data)
         return
     temporary = Path(f"{path}.{secrets.token_hex(4)}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(
+            f"{path!r} cannot be written ({len(data) / 1e6:,.1f} MB): {error.strerror}. Make room there and go on with "
+            "`partwise resume`, or give another place."
+        ) from error
 
 
 def fit_and_keep(shared: tuple[FitJob, PartReader, KeptMembers], payload: Any) -> FittedPart:

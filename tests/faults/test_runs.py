@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
@@ -16,6 +18,7 @@ import pytest
 LEARNER = '''
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from sklearn.tree import DecisionTreeClassifier
@@ -171,26 +174,90 @@ def test_a_killed_driver_loses_nothing_that_was_finished(place, faultless):
     assert {each.info.status for each in runs} == {"FINISHED"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_a_stopped_run_says_how_to_go_on(number, place, faultless):
-    """Exit code 130 within 5 seconds, and the command; no process, lock or half-written file is left."""
+@dataclass
+class _Stopped:
+    """A run that was stopped by a signal: what it said, and what was left."""
+
+    place: _Place
+    code: int
+    said: str
+    seconds: float
+    processes: set
+    refused: tuple
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory, table):
+    """A run that got SIGTERM while it fitted; a second process had asked for its directory before."""
+    place = _Place(tmp_path_factory.mktemp("stopped"), table)
+    place.environment["SECONDS_A_FIT"] = "3"
     run = place.compare()
-    place.wait_for_fits(1 + 5, run)
+    place.wait_for_fits(1 + 4, run)
+    second = place.done(place.start("resume", "run", "--trust"))
     processes = _processes_of(run.pid)
     started = time.monotonic()
-    run.send_signal(number)
+    run.send_signal(signal.SIGTERM)
     code, _, said = place.done(run)
-    seconds = time.monotonic() - started
-    assert code == 130
-    assert f"Go on with: partwise resume {place.folder / 'run'}" in said
-    assert seconds < 5
-    assert _gone(processes)
-    left = {path.name for path in (place.folder / "run").rglob("*")}
+    return _Stopped(place, code, said, time.monotonic() - started, processes, (run.pid, *second))
+
+
+@pytest.fixture
+def copy(stopped, tmp_path):
+    """The stopped run, in a folder of its own."""
+    shutil.copytree(stopped.place.folder, tmp_path / "copy")
+    other = _Place(tmp_path / "copy", stopped.place.table)
+    path = tmp_path / "copy" / "run" / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"working_directory": str(tmp_path / "copy")}))
+    other.environment["SECONDS_A_FIT"] = "0"
+    return other
+
+
+def test_a_stopped_run_says_how_to_go_on(stopped):
+    """Exit code 130 within 5 seconds, and the command."""
+    assert stopped.code == 130
+    assert f"Go on with: partwise resume {stopped.place.folder / 'run'}" in stopped.said
+    assert stopped.seconds < 5
+
+
+def test_a_stopped_run_leaves_nothing_behind(stopped):
+    """No process, lock or half-written file; the record says that it was interrupted."""
+    assert _gone(stopped.processes)
+    left = {path.name for path in (stopped.place.folder / "run").rglob("*")}
     assert not {name for name in left if name.endswith((".tmp", ".lock")) or name == "owner.json"}
-    assert json.loads((place.folder / "run" / "run.json").read_text())["state"] == "interrupted"
-    place.environment["SECONDS_A_FIT"] = "0"
-    assert place.done(place.start("resume", "run", "--trust"))[0] == 0
-    assert place.digests() == faultless
+    assert json.loads((stopped.place.folder / "run" / "run.json").read_text())["state"] == "interrupted"
+
+
+def test_a_stopped_run_goes_on(copy, faultless):
+    """With the members of a run without faults."""
+    assert copy.done(copy.start("resume", "run", "--trust"))[0] == 0
+    assert copy.digests() == faultless
+
+
+def test_two_processes_on_one_directory(stopped):
+    """The second is refused while the first lives, and names it."""
+    owner, code, _, said = stopped.refused
+    assert code == 2
+    assert f"in use by process {owner}" in said
+
+
+def test_a_table_that_has_changed_is_not_gone_on_with(copy):
+    """Members of two tables are never mixed."""
+    frame = pd.read_parquet(copy.table)
+    frame.loc[0, "b"] += 1
+    frame.to_parquet(copy.table)
+    for _ in range(2):  # the refusal itself must not make the new table the known one
+        code, _, said = copy.done(copy.start("resume", "run", "--trust"))
+        assert code == 2
+        assert "has changed since the run began" in said
+
+
+def test_members_that_hold_code_are_not_taken_without_trust(copy):
+    """Refused before anything is fitted, with the next step."""
+    begun = copy.fits()
+    code, _, said = copy.done(copy.start("resume", "run"))
+    assert code == 2
+    assert "--trust" in said
+    assert copy.fits() == begun
 
 
 def test_a_second_signal_ends_at_once(place):
@@ -206,18 +273,6 @@ def test_a_second_signal_ends_at_once(place):
     assert _gone(processes)
 
 
-def test_two_runs_on_one_directory(place):
-    """The second is refused while the first lives, and names it."""
-    place.environment["SECONDS_A_FIT"] = "10"
-    run = place.compare()
-    place.wait_for_fits(1 + 1, run)
-    code, _, said = place.done(place.start("resume", "run", "--trust"))
-    assert code == 2
-    assert f"in use by process {run.pid}" in said
-    run.send_signal(signal.SIGTERM)
-    assert place.done(run)[0] == 130
-
-
 def test_a_finished_run_is_not_run_again(place):
     """Resume shows its record within 10 seconds, and fits nothing."""
     place.environment["SECONDS_A_FIT"] = "0"
@@ -227,34 +282,6 @@ def test_a_finished_run_is_not_run_again(place):
     assert time.monotonic() - started < 10
     assert code == 0, said
     assert json.loads(out) == place.record()
-    assert place.fits() == begun
-
-
-def test_a_table_that_has_changed_is_not_gone_on_with(place):
-    """Members of two tables are never mixed."""
-    run = place.compare()
-    place.wait_for_fits(1 + 3, run)
-    run.send_signal(signal.SIGTERM)
-    place.done(run)
-    frame = pd.read_parquet(place.table)
-    frame.loc[0, "b"] += 1
-    frame.to_parquet(place.table)
-    for _ in range(2):  # the refusal itself must not make the new table the known one
-        code, _, said = place.done(place.start("resume", "run", "--trust"))
-        assert code == 2
-        assert "has changed since the run began" in said
-
-
-def test_members_that_hold_code_are_not_taken_without_trust(place):
-    """Refused before anything is fitted, with the next step."""
-    run = place.compare()
-    place.wait_for_fits(1 + 4, run)
-    run.send_signal(signal.SIGTERM)
-    place.done(run)
-    begun = place.fits()
-    code, _, said = place.done(place.start("resume", "run"))
-    assert code == 2
-    assert "--trust" in said
     assert place.fits() == begun
 
 

@@ -1,11 +1,14 @@
 """Tracking never costs a model: a server that is down, fails or is slow, and a database that is locked."""
 
 import json
+import os
+import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -67,6 +70,38 @@ def refusing():
     server.server_close()
 
 
+@pytest.fixture
+def silent():
+    """The address of a server that takes requests and never answers."""
+    with closing(socket.socket()) as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(50)
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def stopping(tmp_path):
+    """The address of MLflow's own server on the file ``later.db``, and its process."""
+    port = _free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{tmp_path / 'later.db'}", "--default-artifact-root"]
+    command += [str(tmp_path / "artifacts")]
+    with (tmp_path / "server.log").open("w") as log:
+        server = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True)
+    address = f"http://127.0.0.1:{port}"
+    ends = time.monotonic() + 120
+    while time.monotonic() < ends:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            break
+        except OSError:
+            time.sleep(0.2)
+    yield address, server
+    if server.poll() is None:
+        os.killpg(server.pid, signal.SIGKILL)
+    server.wait()
+
+
 def _runs(place, name):
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{place / name}")
     return client.search_runs([client.get_experiment_by_name("partwise").experiment_id]), client
@@ -103,6 +138,31 @@ def test_a_server_that_is_down_costs_nothing(place):
 def test_a_server_that_fails_costs_nothing(place, refusing):
     """500 at every request."""
     _check_untracked(place, _compare(place, refusing))
+
+
+def test_a_server_that_never_answers_costs_seconds(place, silent):
+    """Requests are taken and left alone: the run goes on after some seconds."""
+    _check_untracked(place, _compare(place, silent))
+
+
+def test_a_server_that_stops_in_mid_run_costs_nothing(place, stopping):
+    """The run has begun there when it is killed; what lacks is sent to the same run later."""
+    address, server = stopping
+    options = ["--learner", "tree", "--partitions", "3", "--output", "run", "--tracking-uri", address]
+    command = [sys.executable, "-m", "partwise", "compare", "table.parquet", "--target", "kind", *options]
+    run = subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    journal = place / "run" / "journal.jsonl"
+    while not (journal.exists() and "run_started" in journal.read_text()) and run.poll() is None:
+        time.sleep(0.05)
+    time.sleep(2.0)  # the request for the run has been answered
+    os.killpg(server.pid, signal.SIGKILL)
+    out, err = run.communicate(timeout=250)
+    _check_untracked(place, subprocess.CompletedProcess(command, run.returncode, out, err))
+    assert json.loads((place / "run" / "run.json").read_text())["tracked"] is not None
+    record = json.loads((place / "run" / "run.json").read_text())
+    record["config"]["tracking_uri"] = f"sqlite:///{place / 'later.db'}"  # the server's own store
+    (place / "run" / "run.json").write_text(json.dumps(record))
+    _check_synced_once(place)
 
 
 def test_a_database_that_is_locked_costs_nothing(place):

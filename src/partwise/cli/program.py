@@ -3,10 +3,13 @@
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+
+from partwise import __version__
 
 __all__ = ["app", "find_modules", "say", "say_where"]
 
@@ -19,8 +22,18 @@ app = typer.Typer(
 )
 
 
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the parser calls it so
+    if wanted:
+        typer.echo(f"partwise {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _program() -> None:
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Train one model per partition of a table, in parallel on Ray, and compare them with one model on all of it."""
 
 

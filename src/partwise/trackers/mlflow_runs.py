@@ -46,6 +46,8 @@ _SILENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_
 """MLflow would print a run's address, password and all, to where ``--json`` goes."""
 _FIRST_CONTACT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 """MLflow's own settings are for a server that is known to be there: it would wait four minutes."""
+_LATER_CONTACT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+"""What is not sent after some seconds can be sent later: the run need not wait for it."""
 
 
 class MlflowTracker:
@@ -155,7 +157,7 @@ class MlflowTracker:
 
     @contextmanager
     def _at_work(self, **settings: str) -> Iterator[None]:
-        with environment(**_SILENT, **settings), quiet_loggers("mlflow", "alembic"):
+        with environment(**_SILENT, **(_LATER_CONTACT | settings)), quiet_loggers("mlflow", "alembic"):
             try:
                 yield
             except (MlflowException, OSError) as error:

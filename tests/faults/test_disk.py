@@ -1,0 +1,61 @@
+"""A disk that is full: no file is torn, the error names the path, and the run goes on when there is room."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+MOUNT = shutil.which("mount")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 600 kB, which can be made larger."""
+    if os.geteuid():
+        pytest.skip("mounting a small file system takes root")
+    place = tmp_path / "disk"
+    place.mkdir()
+    subprocess.run([MOUNT, "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(place)], check=True)
+    yield place
+    subprocess.run([shutil.which("umount"), str(place)], check=True)
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A table of which a forest's member takes 400 kB."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(4_000, 3)), columns=["a", "b", "c"])
+    frame["kind"] = np.where(frame["a"] + rng.normal(size=4_000) > 0, "x", "y")
+    frame.to_parquet(tmp_path / "table.parquet")
+    return tmp_path / "table.parquet"
+
+
+def _partwise(place, *arguments):
+    command = [sys.executable, "-m", "partwise", *map(str, arguments)]
+    return subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=250, check=False)
+
+
+def test_a_full_disk_tears_no_file(small_disk, table, tmp_path):
+    """The error names path and reason; with more room, resume fits what lacks, and the members are the usual ones."""
+    options = ["compare", table, "--target", "kind", "--learner", "random_forest", "--partitions", "6"]
+    options += ["--tracking-uri", "off", "--output"]
+    said = _partwise(tmp_path, *options, small_disk / "run")
+    assert said.returncode == 1
+    assert "No space left on device" in said.stderr
+    assert f"{small_disk / 'run' / 'members'}/" in said.stderr
+    assert not list(small_disk.rglob("*.tmp"))
+    assert not (small_disk / "run" / "comparison.json").exists()
+    subprocess.run([MOUNT, "-o", "remount,size=60m", str(small_disk)], check=True)
+    said = _partwise(tmp_path, "resume", small_disk / "run")
+    assert said.returncode == 0, said.stderr
+    assert _partwise(tmp_path, *options, tmp_path / "elsewhere").returncode == 0
+    resumed, usual = (
+        [member["content_digest"] for member in json.loads((place / "members.json").read_text())]
+        for place in (small_disk / "run", tmp_path / "elsewhere")
+    )
+    assert resumed == usual

@@ -300,8 +300,9 @@ def two_refused(place):
     (place.folder / "slow.py").write_text(scout)
     assert place.done(place.compare("--output", "scouted"))[0] == 0
     seen = (place.folder / "fits").read_text().split()
-    assert len(set(seen)) == 1 + PARTITIONS
-    (place.folder / "refused").write_text(" ".join(str(float(value)) for value in seen[1:3]))
+    assert len(seen) == 1 + PARTITIONS
+    refused = [value for value in seen[1:] if value != seen[0]][:2]  # not the first row: one model begins with it too
+    (place.folder / "refused").write_text(" ".join(str(float(value)) for value in refused))
     (place.folder / "slow.py").write_text(LEARNER)
     (place.folder / "fits").unlink()
     return place

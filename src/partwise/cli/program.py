@@ -30,9 +30,7 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the parser calls it s
 
 @app.callback()
 def _program(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, help="Show the version.")] = False,  # noqa: FBT002 - its callback has done the work
 ) -> None:
     """Train one model per partition of a table, in parallel on Ray, and compare them with one model on all of it."""
 

@@ -415,6 +415,9 @@ class Tracker(Protocol):
     def open(self, directory: Path) -> None:
         """Begin; fail early where the place to write to cannot be reached."""
 
+    def reach(self) -> None:
+        """Fail where the place to write to cannot be reached; nothing is written."""
+
     def resume(self, run_id: str | None) -> None:
         """Go on with a run that was begun before, by what the tracker called it."""
 

@@ -14,10 +14,12 @@ from urllib.parse import urlsplit
 
 import ray
 from ray._private.services import canonicalize_bootstrap_address  # Ray has no public name for what "auto" means
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from partwise.attempts import failure_of
 from partwise.errors import AddressError, ClusterError, InputError
 
-__all__ = ["ClusterSize", "cluster_size", "connect", "is_connected"]
+__all__ = ["ClusterSize", "cluster_size", "connect", "is_connected", "largest_memory", "on_every_node"]
 
 _OURS: list[tuple[str | None, tuple[str, ...]]] = []
 """How this process was connected, where partwise did it."""
@@ -216,7 +218,7 @@ def cluster_size(cpus_per_task: int) -> ClusterSize:
     held = held_cpus()
     if held is not None:
         return ClusterSize(slots=max(1, int(held) // cpus_per_task), nodes=1)
-    cpus = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    cpus = [int(node["Resources"].get("CPU", 0)) for node in _alive()]
     per_node = [count // cpus_per_task for count in cpus]
     if not any(per_node):
         raise ClusterError(
@@ -228,7 +230,7 @@ def cluster_size(cpus_per_task: int) -> ClusterSize:
 
 def largest_memory() -> int:
     """Return the bytes that the node with the most memory has for tasks."""
-    return int(max(node["Resources"].get("memory", 0) for node in ray.nodes() if node["Alive"]))
+    return int(max(node["Resources"].get("memory", 0) for node in _alive()))
 
 
 def held_cpus() -> float | None:
@@ -239,3 +241,31 @@ def held_cpus() -> float | None:
     if context.get_task_id() is None and context.get_actor_id() is None:
         return None
     return float(context.get_assigned_resources().get("CPU", 0.0))
+
+
+def on_every_node(work: Callable[[Any], Any], argument: Any, seconds: float) -> dict[str, Any]:
+    """Call ``work(argument)`` once on each node of the cluster; return its values, or failures, by the node's address.
+
+    What does not answer within so many seconds is a failure too.
+    """
+    addresses = {node["NodeID"]: f"{node['NodeManagerAddress']}/{node['NodeID'][:8]}" for node in _alive()}
+    remote = ray.remote(max_retries=0, num_cpus=0)(work)
+    asked = {
+        remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(argument): node
+        for node in addresses
+    }
+    done, silent = ray.wait(list(asked), num_returns=len(asked), timeout=seconds)
+    answers: dict[str, Any] = {}
+    for reference in done:
+        try:
+            answers[addresses[asked[reference]]] = ray.get(reference)
+        except ray.exceptions.RayError as error:
+            answers[addresses[asked[reference]]] = failure_of(getattr(error, "cause", None) or error)
+    for reference in silent:
+        ray.cancel(reference, force=True)
+        answers[addresses[asked[reference]]] = failure_of(TimeoutError(f"no answer within {seconds:.0f} seconds"))
+    return dict(sorted(answers.items()))
+
+
+def _alive() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]

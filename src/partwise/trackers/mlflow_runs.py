@@ -21,6 +21,7 @@ from partwise.trackers.uris import (
     artifact_folder,
     fault_of_database,
     is_remote,
+    sqlite_file,
     ui_command,
     without_credentials,
 )
@@ -108,6 +109,29 @@ class MlflowTracker:
                 f"The MLflow experiment {self._experiment!r} was deleted. Choose another name, or restore it: "
                 f"mlflow experiments restore --experiment-id {self._experiment_id}."
             )
+
+    def reach(self) -> None:
+        """Ask the tracking server for something small.
+
+        Raises
+        ------
+        InputError
+            If it cannot be reached, or refuses.
+        """
+        file = sqlite_file(self._uri)
+        is_new = file is not None and not file.exists()
+        fault = fault_of_database(self._uri)
+        if file is not None and is_new:
+            file.unlink(missing_ok=True)
+        if fault is not None:
+            raise self._unreachable(fault)
+        if not is_remote(self._uri):
+            return  # to ask a new database would make its tables
+        with self._at_work(**_FIRST_CONTACT):
+            try:
+                MlflowClient(tracking_uri=self._uri).search_experiments(max_results=1)
+            except MlflowException as error:
+                raise self._unreachable(str(error)) from None  # the error's own text may have the password
 
     def resume(self, run_id: str | None) -> None:
         """Go on with a run: what it has already is not written once more.

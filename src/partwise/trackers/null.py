@@ -18,6 +18,9 @@ class NullTracker:
     def open(self, directory: Path) -> None:
         """Begin, with nothing to reach."""
 
+    def reach(self) -> None:
+        """Do nothing: there is nothing to reach."""
+
     def resume(self, run_id: str | None) -> None:
         """Go on, with nothing to find."""
 

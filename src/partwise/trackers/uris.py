@@ -8,7 +8,15 @@ from pathlib import Path
 from shlex import quote
 from urllib.parse import urlsplit
 
-__all__ = ["absolute_uri", "artifact_folder", "fault_of_database", "is_remote", "ui_command", "without_credentials"]
+__all__ = [
+    "absolute_uri",
+    "artifact_folder",
+    "fault_of_database",
+    "is_remote",
+    "sqlite_file",
+    "ui_command",
+    "without_credentials",
+]
 
 _SQLITE = "sqlite:///"
 _PORTS = {"mssql": 1433, "mysql": 3306, "postgresql": 5432}
@@ -32,7 +40,7 @@ def without_credentials(uri: str) -> str:
     return _QUERY.sub(r"\1***", _USER.sub("://***@", uri))
 
 
-def _sqlite_file(uri: str) -> Path | None:
+def sqlite_file(uri: str) -> Path | None:
     """Return the file of a SQLite URI, None for other URIs and for databases in memory."""
     name = uri.removeprefix(_SQLITE)
     return None if name == uri or name in {"", ":memory:"} else Path(name)
@@ -40,7 +48,7 @@ def _sqlite_file(uri: str) -> Path | None:
 
 def absolute_uri(uri: str) -> str:
     """Return the URI; a SQLite file relative to the working directory becomes absolute, to outlive a change of it."""
-    file = _sqlite_file(uri)
+    file = sqlite_file(uri)
     return uri if file is None else f"{_SQLITE}{file.absolute()}"
 
 
@@ -49,7 +57,7 @@ def artifact_folder(uri: str, experiment: str) -> str | None:
 
     MLflow would put them below whatever the working directory is.
     """
-    file = _sqlite_file(uri)
+    file = sqlite_file(uri)
     name = re.sub(r"[^\w-]+", "-", experiment)  # MLflow reads a percent sign in a path as an escape
     return None if file is None else str(file.parent / "mlruns" / name)
 
@@ -71,7 +79,7 @@ def fault_of_database(uri: str) -> str | None:
 
     MLflow itself tries ten times, with growing pauses, before it says so.
     """
-    file = _sqlite_file(uri)
+    file = sqlite_file(uri)
     try:
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: install demo check test clean benchmarks
+.PHONY: install demo check test faults clean benchmarks
 
 install: $(STAMP)
 
@@ -24,6 +24,10 @@ check: install
 
 test: check
 	$(BIN)/python -m pytest
+
+# What takes long: faults of whole runs, disks, servers and clusters.
+faults: install
+	$(BIN)/python -m pytest -m "long or not long" tests/faults
 
 # DATA is the folder of the Parquet files that benchmarks/tables.py names.
 benchmarks: install

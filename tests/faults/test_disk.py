@@ -40,6 +40,7 @@ def _partwise(place, *arguments):
     return subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=250, check=False)
 
 
+@pytest.mark.long
 def test_a_full_disk_tears_no_file(small_disk, table, tmp_path):
     """The error names path and reason; with more room, resume fits what lacks, and the members are the usual ones."""
     options = ["compare", table, "--target", "kind", "--learner", "random_forest", "--partitions", "6"]

@@ -227,6 +227,7 @@ def test_a_stopped_run_leaves_nothing_behind(stopped):
     assert json.loads((stopped.place.folder / "run" / "run.json").read_text())["state"] == "interrupted"
 
 
+@pytest.mark.long
 def test_a_stopped_run_goes_on(copy, faultless):
     """With the members of a run without faults."""
     assert copy.done(copy.start("resume", "run", "--trust"))[0] == 0
@@ -240,6 +241,7 @@ def test_two_processes_on_one_directory(stopped):
     assert f"in use by process {owner}" in said
 
 
+@pytest.mark.long
 def test_a_table_that_has_changed_is_not_gone_on_with(copy):
     """Members of two tables are never mixed."""
     frame = pd.read_parquet(copy.table)
@@ -260,6 +262,7 @@ def test_members_that_hold_code_are_not_taken_without_trust(copy):
     assert copy.fits() == begun
 
 
+@pytest.mark.long
 def test_a_second_signal_ends_at_once(place):
     """Who asks twice does not wait for anything to be saved."""
     run = place.compare()
@@ -308,6 +311,7 @@ def two_refused(place):
     return place
 
 
+@pytest.mark.long
 def test_an_ensemble_that_lacks_members_fails_unless_told_otherwise(two_refused):
     """By default a member that cannot be fitted ends the run, and is named."""
     code, _, said = two_refused.done(two_refused.compare())
@@ -315,6 +319,7 @@ def test_an_ensemble_that_lacks_members_fails_unless_told_otherwise(two_refused)
     assert "has no member [error]: RuntimeError: refused" in said
 
 
+@pytest.mark.long
 def test_less_than_the_quorum_fails(two_refused):
     """8 of 10 members are not 90 %."""
     code, _, said = two_refused.done(two_refused.compare("--on-failure", "skip"))

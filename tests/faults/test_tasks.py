@@ -73,6 +73,7 @@ def test_a_task_that_always_hangs_is_given_up(tmp_path):
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("ray_session")
 def test_the_time_counts_from_the_start_in_a_worker():
     """Tasks that wait for a slot for longer than their time are not given up."""
@@ -81,6 +82,7 @@ def test_the_time_counts_from_the_start_in_a_worker():
     assert all(outcome.failure is None and outcome.attempts == 1 for outcome in outcomes.values())
 
 
+@pytest.mark.long
 def test_memory_that_never_suffices_is_given_up():
     """Three attempts, and an end: Ray by itself would try for ever."""
     found = _scenario("out_of_memory")
@@ -96,6 +98,7 @@ def test_members_of_a_lost_node_are_fitted_elsewhere(tmp_path):
     assert found["digests"] == _scenario("inline", tmp_path)["digests"]
 
 
+@pytest.mark.long
 def test_a_node_that_joins_is_used(tmp_path):
     """A node comes in mid-run: the same members, some of them from there."""
     found = _scenario("node_joins", tmp_path)
@@ -103,6 +106,7 @@ def test_a_node_that_joins_is_used(tmp_path):
     assert found["digests"] == _scenario("inline", tmp_path)["digests"]
 
 
+@pytest.mark.long
 def test_a_slow_task_is_copied_and_the_first_to_finish_counts(tmp_path):
     """The copy of task 8 is done long before its first attempt, whose outcome is marked."""
     outcomes = _scenario("two_copies", tmp_path / "marker")["outcomes"]

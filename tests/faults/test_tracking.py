@@ -135,16 +135,19 @@ def test_a_server_that_is_down_costs_nothing(place):
     _check_synced_once(place, "--tracking-uri", f"sqlite:///{place / 'later.db'}")
 
 
+@pytest.mark.long
 def test_a_server_that_fails_costs_nothing(place, refusing):
     """500 at every request."""
     _check_untracked(place, _compare(place, refusing))
 
 
+@pytest.mark.long
 def test_a_server_that_never_answers_costs_seconds(place, silent):
     """Requests are taken and left alone: the run goes on after some seconds."""
     _check_untracked(place, _compare(place, silent))
 
 
+@pytest.mark.long
 def test_a_server_that_stops_in_mid_run_costs_nothing(place, stopping):
     """The run has begun there when it is killed; what lacks is sent to the same run later."""
     address, server = stopping
@@ -175,6 +178,7 @@ def test_a_database_that_is_locked_costs_nothing(place):
     _check_synced_once(place)
 
 
+@pytest.mark.long
 def test_a_run_that_was_tracked_is_not_sent_twice(place):
     """`sync` of a run that the server has."""
     assert _compare(place, "sqlite:///later.db").returncode == 0
@@ -189,6 +193,7 @@ def test_an_address_that_can_never_work_is_refused_at_once(place):
     assert not (place / "run" / "comparison.json").exists()
 
 
+@pytest.mark.long
 def test_a_run_that_was_not_to_be_tracked_is_not_sent(place):
     """Unless it is said where to."""
     assert _compare(place, "off").returncode == 0

@@ -296,6 +296,7 @@ def test_json_stays_json_with_a_learner_that_prints(tables):
 def test_failing_member_exits_with_1_and_is_named(tables, monkeypatch, capsys):
     """A learner that refuses the rows of a partition ends the run, named with its partition and reason."""
     monkeypatch.setattr("partwise.experiment.pipeline.fit_in_fresh_process", lambda _job: None)
+    monkeypatch.setattr("partwise.experiment.recording.Recorder.keep_single", lambda *_: None)
     arguments = ["wine.csv", "--target", "cultivar", "--learner", "fakes:RaisesOnNegative", "--output", "failed"]
     assert exit_code(arguments, tables, monkeypatch) == 1
     assert "the first feature is negative" in capsys.readouterr().err

@@ -89,7 +89,7 @@ def test_a_partition_that_is_missing_is_told(tmp_path):
         _fit(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"format": 2}', json.dumps({"format": 1, "key": "x"})])
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": 2}', json.dumps({"format": 2, "key": "x"})])
 def test_a_manifest_of_something_else_is_refused(content, tmp_path):
     """The error names the file, and what to do."""
     _fit(tmp_path)

@@ -9,6 +9,7 @@ import partwise
 
 PUBLIC = {
     "Auto",
+    "Checkpoint",
     "Clustered",
     "Greedy",
     "Grouped",

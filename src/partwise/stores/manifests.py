@@ -6,12 +6,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["FORMAT", "Manifest", "StoredPart"]
 
-FORMAT = 1
+FORMAT = 2
 """Changes whenever older partitions must not be taken: with their layout, or with what decides them."""
 
 
 class StoredPart(BaseModel):
-    """One partition: its file below the table's folder, its size, and what is known of its rows.
+    """One partition: its file below the table's folder, size and digest of the footer, and what is known of its rows.
 
     ``n_counting`` is the number of rows that do not have weight zero; ``class_counts`` has the rows of each class, in
     the order of the manifest's labels.
@@ -21,6 +21,7 @@ class StoredPart(BaseModel):
 
     file: str = Field(pattern=r"^[0-9a-f]+/part-\d+\.parquet$")
     n_bytes: int = Field(ge=0)
+    footer_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     n_rows: int = Field(ge=1)
     row_groups: int = Field(ge=1)
     n_counting: int = Field(ge=0)
@@ -37,7 +38,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     key: str
     name: str
     uri: str

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pyarrow import fs, ipc, parquet
 
 from partwise.moments import Moments
-from partwise.stores import Build, StoredPart
+from partwise.stores import Build, StoredPart, footer_digest
 
 __all__ = ["GROUP_ROWS", "Gather", "gather"]
 
@@ -75,6 +75,7 @@ def gather(shared: Gather, payload: tuple[int, Sequence[tuple[str, NDArray[np.in
     return StoredPart(
         file=f"{shared.build.token}/{name}",
         n_bytes=info.size or 0,
+        footer_sha256=footer_digest(shared.build.filesystem, path),
         n_rows=n_rows,
         row_groups=groups,
         n_counting=n_counting,

@@ -13,7 +13,7 @@ from pyarrow import fs, parquet
 from partwise.errors import TableError
 from partwise.records import Part, Unseen
 from partwise.replication import Replicas
-from partwise.stores import PartitionStore
+from partwise.stores import PartitionStore, footer_digest
 from partwise.tables.columns import PART, POSITION
 from partwise.tables.frames import FrameRules
 
@@ -39,10 +39,13 @@ class StoredRows:
     ----------
     files
         For each partition its path; where all partitions have all rows, they have one file.
+    footers
+        For each partition the digest of its file's footer.
     """
 
     store: PartitionStore
     files: tuple[str, ...]
+    footers: tuple[str, ...]
     target: str
     weight: str | None
     labels: NDArray[Any] | None
@@ -114,7 +117,7 @@ class StoredRows:
         return [*self.rules.features, self.target, *([] if self.weight is None else [self.weight])]
 
     def _opened(self, partition: int) -> "_Opened":
-        return _Opened(self.store.place[0], self.files[partition])
+        return _Opened(self.store.place[0], self.files[partition], self.footers[partition])
 
     def _features(self, block: pa.Table) -> Any:
         frame = self.rules.frame(block)
@@ -131,11 +134,13 @@ class StoredRows:
 class _Opened:
     """A Parquet file of ours while it is read; whatever Arrow says of it names the file."""
 
-    def __init__(self, filesystem: fs.FileSystem, path: str) -> None:
-        self._filesystem, self._path = filesystem, path
+    def __init__(self, filesystem: fs.FileSystem, path: str, footer: str) -> None:
+        self._filesystem, self._path, self._footer = filesystem, path, footer
 
     def __enter__(self) -> parquet.ParquetFile:
         try:
+            if footer_digest(self._filesystem, self._path) != self._footer:
+                raise self._broken(ValueError("its footer is not the one that was written."))
             self._file = parquet.ParquetFile(
                 self._filesystem.open_input_file(self._path), page_checksum_verification=True
             )

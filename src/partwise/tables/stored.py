@@ -187,6 +187,7 @@ class StoredTable:
         reader = StoredRows(
             store=self.store,
             files=tuple(f"{self.store.folder(key)}/{part.file}" for part in parts),
+            footers=tuple(part.footer_sha256 for part in parts),
             target=self.scan.target,
             weight=self.scan.weight,
             labels=self.labels,

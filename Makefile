@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: install demo check test faults clean benchmarks
+.PHONY: install demo check test faults chaos clean benchmarks
 
 install: $(STAMP)
 
@@ -28,6 +28,11 @@ test: check
 # What takes long: faults of whole runs, disks, servers and clusters.
 faults: install
 	$(BIN)/python -m pytest -m "long or not long" tests/faults
+
+# SEEDS is a range such as 1-50; a seed whose result is in the file is not run again.
+SEEDS ?= 1-50
+chaos: install
+	$(BIN)/python tests/faults/chaos.py $(SEEDS) --results chaos.jsonl
 
 # DATA is the folder of the Parquet files that benchmarks/tables.py names.
 benchmarks: install

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from partwise.cli.program import app
+from partwise.cli.program import Interrupted, app
 from partwise.errors import InputError, MissingExtraError, PartwiseError
 
 __all__ = ["main"]
@@ -23,10 +23,8 @@ _WRONG_INPUT, _FAILED, _INTERRUPTED = 2, 1, 130
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 good, 1 the run failed, 2 the input is wrong, 130 interrupted."""
     given = sys.argv[1:] if arguments is None else arguments
-    with _stopping_on_signals() as stops:
+    with _stopping_on_signals():
         code = _run(given)
-    for stop in stops:  # the parser has caught it
-        code = _complain(" ".join(["Interrupted.", *getattr(stop, "__notes__", [])]), _INTERRUPTED)
     sys.exit(code or 0)
 
 
@@ -34,6 +32,8 @@ def _run(given: list[str]) -> int | None:
     """Return the exit code of a command."""
     try:
         done: int | None = app(given, standalone_mode=False)
+    except Interrupted as stop:
+        return _complain(str(stop), _INTERRUPTED)
     except typer.Exit as stop:
         return stop.exit_code
     except PartwiseError as error:
@@ -51,25 +51,23 @@ def _run(given: list[str]) -> int | None:
 
 
 @contextmanager
-def _stopping_on_signals() -> Iterator[list[KeyboardInterrupt]]:
-    """Let the first SIGINT or SIGTERM stop the run, which saves what it has; a second ends the process at once.
-
-    Yields a list that is to have what was raised.
-    """
-    stops: list[KeyboardInterrupt] = []
+def _stopping_on_signals() -> Iterator[None]:
+    """Let the first SIGINT or SIGTERM stop the run, which saves what it has; a second ends the process at once."""
     if threading.current_thread() is not threading.main_thread():
-        yield stops
+        yield
         return
+    stopped = False
 
     def stop(_number: int, _frame: object) -> None:
-        if stops:
+        nonlocal stopped
+        if stopped:
             os._exit(_INTERRUPTED)
-        stops.append(KeyboardInterrupt())
-        raise stops[0]
+        stopped = True
+        raise KeyboardInterrupt
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield stops
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -3,17 +3,34 @@
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from partwise import __version__
 
-__all__ = ["app", "find_modules", "say", "say_where"]
+__all__ = ["Interrupted", "app", "find_modules", "say", "say_where"]
+
+
+class Interrupted(Exception):  # noqa: N818 - it is none of the user's errors
+    """A signal has stopped a command; the text says what to do next."""
+
+
+class _Program(TyperGroup):
+    """Lets an interrupt out as an exception of its own: typer would turn it into a bare exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            raise Interrupted(" ".join(["Interrupted.", *getattr(stop, "__notes__", [])])) from stop
+
 
 app = typer.Typer(
+    cls=_Program,
     name="partwise",
     no_args_is_help=True,
     add_completion=False,

@@ -34,6 +34,8 @@ __all__ = ["Checkpoint", "KeptMembers"]
 _FORMAT = 1
 """Changes whenever older members must not be taken."""
 _MARK = "mark"
+_CODE: set[str] = set()
+"""The fits, seen in this process, whose members only pickle holds: skops is asked once."""
 _DECIDES = ("python", "partwise", "scikit-learn", "numpy", "scipy", "xgboost", "lightgbm")
 """Versions with which another model may be learned."""
 
@@ -147,7 +149,11 @@ class KeptMembers:
     def keep(self, partition: int, fitted: FittedPart) -> FittedPart:
         """Write a member, and return it marked as kept."""
         filesystem, folder = self._where
-        file_format, data = serialise(cloudpickle.loads(fitted.estimator))
+        file_format, data = "cloudpickle", fitted.estimator.tobytes()
+        if self.key not in _CODE:
+            file_format, data = serialise(cloudpickle.loads(fitted.estimator))
+            if file_format == "cloudpickle":
+                _CODE.add(self.key)
         stem = f"{partition:05d}-{secrets.token_hex(4)}"
         name = f"{stem}.{file_format}"
         _write(filesystem, f"{folder}/{name}", data)

@@ -6,7 +6,6 @@ record, or another digest, is no member; it is fitted again.
 
 import hashlib
 import json
-import os
 import secrets
 import socket
 from collections.abc import Callable, Mapping
@@ -21,7 +20,7 @@ from pyarrow import fs
 
 from partwise.digests import content_digest
 from partwise.errors import InputError, ModelStoreError
-from partwise.filesystems import open_filesystem
+from partwise.filesystems import open_filesystem, read_whole, write_whole
 from partwise.fitting import FitJob, FittedPart, fit_member, member_of
 from partwise.model_store import deserialise, serialise
 from partwise.protocols import CutTable, PartReader
@@ -70,7 +69,7 @@ class Checkpoint:
     def recall(self, job: FitJob, asked: Any) -> Any:
         """Return what was noted of a choice, None where nothing was; ``asked`` is all that decides it."""
         try:
-            return json.loads(_read(*self._noted(job, asked)))
+            return json.loads(read_whole(*self._noted(job, asked)))
         except (OSError, ValueError):
             return None
 
@@ -78,7 +77,7 @@ class Checkpoint:
         """Note a choice, as plain numbers, texts and lists."""
         filesystem, path = self._noted(job, asked)
         filesystem.create_dir(path.rpartition("/")[0], recursive=True)
-        _write(filesystem, path, json.dumps(value).encode())
+        write_whole(filesystem, path, json.dumps(value).encode())
 
     def _noted(self, job: FitJob, asked: Any) -> tuple[fs.FileSystem, str]:
         filesystem, path, _ = open_filesystem(str(self.place))
@@ -139,7 +138,7 @@ class KeptMembers:
         filesystem, folder = self._where
         try:
             filesystem.create_dir(folder, recursive=True)
-            _write(filesystem, f"{folder}/{_MARK}", self.mark.encode())
+            write_whole(filesystem, f"{folder}/{_MARK}", self.mark.encode())
         except OSError as error:
             raise InputError(
                 f"Members cannot be kept in {folder!r}: {error}. Give a folder that can be written to, on a disk with "
@@ -156,7 +155,7 @@ class KeptMembers:
                 _CODE.add(self.key)
         stem = f"{partition:05d}-{secrets.token_hex(4)}"
         name = f"{stem}.{file_format}"
-        _write(filesystem, f"{folder}/{name}", data)
+        write_whole(filesystem, f"{folder}/{name}", data)
         record = {
             "format_version": _FORMAT,
             "partition": partition,
@@ -171,7 +170,7 @@ class KeptMembers:
             "usage": asdict(fitted.usage),
             "node": socket.gethostname(),
         }
-        _write(filesystem, f"{folder}/{stem}.json", json.dumps(record).encode())
+        write_whole(filesystem, f"{folder}/{stem}.json", json.dumps(record).encode())
         return replace(fitted, kept=True)
 
     def settle(self, outcome: TaskOutcome) -> None:
@@ -183,7 +182,7 @@ class KeptMembers:
         """Return whether this process sees the place that the driver sees."""
         filesystem, folder = self._where
         try:
-            return _read(filesystem, f"{folder}/{_MARK}") == self.mark.encode()
+            return read_whole(filesystem, f"{folder}/{_MARK}") == self.mark.encode()
         except OSError:
             return False
 
@@ -209,7 +208,7 @@ class KeptMembers:
     def _record(self, path: str) -> Mapping[str, Any] | None:
         """Return a record, None where it is none that this version wrote to the end."""
         try:
-            record = json.loads(_read(self._where[0], path))
+            record = json.loads(read_whole(self._where[0], path))
         except (OSError, ValueError):
             return None
         return record if isinstance(record, dict) and record.get("format_version") == _FORMAT else None
@@ -219,7 +218,7 @@ class KeptMembers:
         _, folder = self._where
         try:
             path = f"{folder}/{Path(record['file']).name}"
-            data = _read(self._where[0], path)
+            data = read_whole(self._where[0], path)
             if hashlib.sha256(data).hexdigest() != record["sha256"]:
                 return None
             if record["format"] == "cloudpickle" and not self.trust:
@@ -250,32 +249,6 @@ class KeptMembers:
         except (OSError, KeyError, TypeError, IndexError, ValueError):
             return None
         return member_of(outcome, partitions)
-
-
-def _read(filesystem: fs.FileSystem, path: str) -> bytes:
-    with filesystem.open_input_file(path) as file:
-        return bytes(file.read())
-
-
-def _write(filesystem: fs.FileSystem, path: str, data: bytes) -> None:
-    """Write a file that is there as a whole or not at all, also after the machine has lost its power."""
-    if not isinstance(filesystem, fs.LocalFileSystem):  # an object in a bucket appears whole
-        with filesystem.open_output_stream(path) as file:
-            file.write(data)
-        return
-    temporary = Path(f"{path}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(
-            f"{path!r} cannot be written ({len(data) / 1e6:,.1f} MB): {error.strerror}. Make room there and go on with "
-            "`partwise resume`, or give another place."
-        ) from error
 
 
 def fit_and_keep(shared: tuple[FitJob, PartReader, KeptMembers], payload: Any) -> FittedPart:

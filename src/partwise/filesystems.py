@@ -1,6 +1,8 @@
 """From a path or a URI to the file system that it is on."""
 
+import os
 import re
+import secrets
 from pathlib import Path
 
 import fsspec
@@ -9,7 +11,7 @@ from pyarrow import fs
 
 from partwise.errors import InputError
 
-__all__ = ["WILD", "open_filesystem"]
+__all__ = ["WILD", "open_filesystem", "read_whole", "write_whole"]
 
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 _SETTINGS = re.compile(r"\?(?=\w+=)")
@@ -50,3 +52,42 @@ def open_filesystem(given: str) -> tuple[fs.FileSystem, str, str]:
     except OSError as error:
         raise InputError(f"{given!r} cannot be opened: {error}. Check the URI and the credentials.") from error
     return filesystem, path, "file://" if filesystem.type_name == "local" else scheme.group()
+
+
+def read_whole(filesystem: fs.FileSystem, path: str) -> bytes:
+    """Return what is in a file.
+
+    Raises
+    ------
+    OSError
+        If it is not there, or cannot be read.
+    """
+    with filesystem.open_input_file(path) as file:
+        return bytes(file.read())
+
+
+def write_whole(filesystem: fs.FileSystem, path: str, data: bytes) -> None:
+    """Write a file that is there as a whole or not at all, also after the machine has lost its power.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
+    temporary = Path(f"{path}.{secrets.token_hex(4)}.tmp")
+    try:
+        if not isinstance(filesystem, fs.LocalFileSystem):  # a bucket has no rename, but an object appears whole
+            with filesystem.open_output_stream(path) as file:
+                file.write(data)
+            return
+        with temporary.open("wb") as written:
+            written.write(data)
+            written.flush()
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(
+            f"{path!r} cannot be written ({len(data) / 1e6:,.1f} MB): {error.strerror or error}. Make room there, or "
+            "give another place; a run goes on with `partwise resume`."
+        ) from error

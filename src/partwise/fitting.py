@@ -275,8 +275,7 @@ def fit_members(
             else:
                 yield Task(partition, cut.payload(partition), size)
 
-    copies = {"copies": True} if getattr(executor, "speculate", False) else {}
-    with closing(executor.run(keeper.work, keeper.shared(job, cut.reader), tasks(), **copies)) as outcomes:
+    with closing(executor.run(keeper.work, keeper.shared(job, cut.reader), tasks(), members=True)) as outcomes:
         for outcome in outcomes:
             if outcome.duplicate:
                 members = [_checked(member, outcome) for member in members]

@@ -165,12 +165,13 @@ class Executor(Protocol):
         """What it costs to send work, beyond the work itself; infinite where sending cannot pay."""
 
     def run(
-        self, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Task]
+        self, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Task], *, members: bool = False
     ) -> Generator[TaskOutcome, None, None]:
         """Call ``work(shared, task.payload)`` for each task and yield the outcomes as they complete.
 
-        Tasks are drawn from the iterable only as they can be started, so that their payloads need not exist at
-        once. An error in ``work`` is an outcome, not an exception.
+        Tasks are drawn from the iterable only as they can be started, so that their payloads need not exist at once.
+        An error in ``work`` is an outcome, not an exception. ``members`` says that the tasks are fits of members, which
+        may have limits of their own.
         """
 
     def warm(self, work: Callable[[Any], Any], shared: Any) -> None:

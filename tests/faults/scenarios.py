@@ -121,7 +121,7 @@ def two_copies(marker):
     tasks += [Task(8, {"seconds": 20.0, "marker": marker}), Task(9, {"seconds": 25.0})]
     outcomes = [
         (outcome.id, outcome.duplicate, time.monotonic() - started)
-        for outcome in executor.run(slow_once, None, tasks, copies=True)
+        for outcome in executor.run(slow_once, None, tasks, members=True)
     ]
     return {"outcomes": outcomes}
 

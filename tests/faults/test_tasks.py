@@ -17,9 +17,9 @@ from partwise.records import Task
 SCENARIOS = Path(__file__).parent / "scenarios.py"
 
 
-def _outcomes(executor, work, shared, payloads, **options):
+def _outcomes(executor, work, shared, payloads):
     tasks = (Task(index, payload, 9) for index, payload in enumerate(payloads))
-    return {outcome.id: outcome for outcome in executor.run(work, shared, tasks, **options)}
+    return {outcome.id: outcome for outcome in executor.run(work, shared, tasks, members=True)}
 
 
 def _scenario(*arguments):
@@ -80,6 +80,13 @@ def test_the_time_counts_from_the_start_in_a_worker():
     executor = RayExecutor(timeout=3.0)
     outcomes = _outcomes(executor, nap, None, [1.0] * 5 * executor.slots)
     assert all(outcome.failure is None and outcome.attempts == 1 for outcome in outcomes.values())
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_only_members_have_a_deadline():
+    """A table may be read for longer than a member may be fitted."""
+    (outcome,) = RayExecutor(timeout=0.5).run(nap, None, [Task(0, 3.0)])
+    assert outcome.value == 3.0
 
 
 @pytest.mark.long

@@ -149,3 +149,12 @@ def test_a_relative_store_travels_as_an_absolute_one(tmp_path, monkeypatch):
     store = PartitionStore("here")
     assert cloudpickle.loads(cloudpickle.dumps(store)).place[1] == str(tmp_path / "here")
     assert PartitionStore().place[1] == str(tmp_path / "partwise-store")
+
+
+@pytest.mark.parametrize("held", ["artifacts/model.txt", "meta.yaml", "0123abcd/part-00000.parquet"])
+def test_a_folder_of_another_program_is_passed_over(held, tmp_path):
+    """MLflow names its runs by 32 digits too: what has not the shape of a table's folder is not listed."""
+    path = tmp_path / ("0123456789abcdef" * 2) / held
+    path.parent.mkdir(parents=True)
+    path.write_text("theirs")
+    assert len(list(PartitionStore(str(tmp_path)).entries())) == held.startswith("0123abcd")

@@ -9,9 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyarrow import fs
-
-from partwise.filesystems import open_filesystem
+from partwise.filesystems import open_filesystem, read_whole
 from partwise.provenance import versions
 from partwise.resources import available_memory
 
@@ -58,9 +56,6 @@ def look_at_machine(mark: str | None) -> MachineFacts:
 def _read(mark: str) -> str | None:
     try:
         filesystem, path, _ = open_filesystem(mark)
-        if filesystem.get_file_info(path).type != fs.FileType.File:
-            return None
-        with filesystem.open_input_file(path) as file:
-            return bytes(file.read()).decode()
+        return read_whole(filesystem, path).decode()
     except Exception:  # noqa: BLE001 - whatever keeps the node from reading it, it does not see it
         return None

@@ -22,7 +22,12 @@ class InlineExecutor:
     overhead_seconds = math.inf
 
     def run(
-        self, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Task]
+        self,
+        work: Callable[[Any, Any], Any],
+        shared: Any,
+        tasks: Iterable[Task],
+        *,
+        members: bool = False,  # noqa: ARG002 - no limits here
     ) -> Generator[TaskOutcome, None, None]:
         """Call ``work(shared, task.payload)`` for each task, in order."""
         return run_in_process(work, shared, tasks, self.cpus_per_task)

@@ -32,7 +32,8 @@ class RayExecutor:
         How often a task is tried whose worker crashed, ran out of memory, was lost with its node, or took too long.
         An error that the work itself raises is never tried again.
     timeout
-        Seconds that one attempt at a task may take from its start in a worker; None without limit.
+        Seconds that one attempt at the fit of a member may take from its start in a worker; None without limit. Other
+        tasks, such as reading a table, have none.
     speculate
         Whether a member whose fit takes far longer than its peers' is started a second time when nothing else waits;
         the first to finish counts.
@@ -85,19 +86,21 @@ class RayExecutor:
         return cluster_size(self.cpus_per_task)
 
     def run(
-        self, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Task], *, copies: bool = False
+        self, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Task], *, members: bool = False
     ) -> Generator[TaskOutcome, None, None]:
         """Call ``work(shared, task.payload)`` for each task on the cluster; yield outcomes as they complete.
 
-        Where ``copies`` are allowed, slow tasks may be started twice; the later outcome is marked ``duplicate``.
+        ``members`` says that the tasks are fits of members, for which ``timeout`` and ``speculate`` are meant: a slow
+        one may be started twice, and the later outcome is marked ``duplicate``.
         """
         if self._alone:
             yield from run_in_process(work, shared, tasks, self.cpus_per_task)
             return
-        yield from self._flight(work, shared, copies=copies and self.speculate).run(tasks)
+        yield from self._flight(work, shared, members=members).run(tasks)
 
-    def _flight(self, work: Callable[[Any, Any], Any], shared: Any, *, copies: bool = False) -> Flight:
-        limits = Limits(self.cpus_per_task, self.max_attempts, self.timeout, speculate=copies)
+    def _flight(self, work: Callable[[Any, Any], Any], shared: Any, *, members: bool = False) -> Flight:
+        timeout = self.timeout if members else None
+        limits = Limits(self.cpus_per_task, self.max_attempts, timeout, speculate=members and self.speculate)
         return Flight(limits, self._size, work, shared)
 
     def warm(self, work: Callable[[Any], Any], shared: Any) -> None:

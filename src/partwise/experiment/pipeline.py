@@ -130,13 +130,7 @@ def _measure(
             executor.connect()
             say(f"Joined the cluster at {config.address}: {executor.slots} members at once")
     # 4. One model on all rows, alone on this machine.
-    cores = os.cpu_count() or 1
-    single = recorder.kept_single()
-    if single is None:
-        within = "" if config.baseline_budget is None else f", within {seconds(config.baseline_budget)}"
-        say(f"Fitting one model on {len(dataset.train):,} rows in a fresh process ({cores} cores){within}")
-        single = fit_in_fresh_process(_single_job(config, dataset, setup, cores))
-        recorder.keep_single(single)
+    single = _single(config, dataset, setup, recorder, say)
     # 5. Workers that have imported what a fit needs.
     say("Starting Ray" if config.address is None else f"Preparing the workers of {config.address}")
     with clock("startup"):
@@ -172,6 +166,19 @@ def _measure(
     say("Writing the model, the plots and the records")
     recorder.results(comparison, model, dataset, judged, executor)
     return comparison
+
+
+def _single(config: CompareConfig, dataset: Dataset, setup: Setup, recorder: Recorder, say: Say) -> SingleResult:
+    """Return what one model says; that of a run which goes on is there already."""
+    kept = recorder.kept_single()
+    if kept is not None:
+        return kept
+    cores = os.cpu_count() or 1
+    within = "" if config.baseline_budget is None else f", within {seconds(config.baseline_budget)}"
+    say(f"Fitting one model on {len(dataset.train):,} rows in a fresh process ({cores} cores){within}")
+    single = fit_in_fresh_process(_single_job(config, dataset, setup, cores))
+    recorder.keep_single(single)
+    return single
 
 
 def _single_job(config: CompareConfig, dataset: Dataset, setup: Setup, cores: int) -> SingleJob:

@@ -14,7 +14,7 @@ from pyarrow import fs
 from pydantic import ValidationError
 
 from partwise.errors import InputError, TableError
-from partwise.filesystems import open_filesystem
+from partwise.filesystems import open_filesystem, write_whole
 from partwise.stores.manifests import Manifest
 
 __all__ = ["Build", "PartitionStore", "StoreEntry"]
@@ -22,6 +22,8 @@ __all__ = ["Build", "PartitionStore", "StoreEntry"]
 _MANIFEST = "manifest.json"
 _HOME = "partwise-store"
 _KEY = re.compile(r"[0-9a-f]{32}")
+_OURS = re.compile(r"[0-9a-f]{8}|manifest\.json(\.[0-9a-f]{8}\.tmp)?")
+"""What lies in a table's folder: builds, and the manifest. Other programs name folders by 32 digits too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,27 +167,24 @@ class PartitionStore:
         return shutil.disk_usage(there).free
 
     def commit(self, manifest: Manifest) -> None:
-        """Write the manifest, with which the table is complete. On a disk it appears whole or not at all."""
+        """Write the manifest, with which the table is complete."""
         filesystem, _ = self.place
         path = f"{self.folder(manifest.key)}/{_MANIFEST}"
-        local = isinstance(filesystem, fs.LocalFileSystem)
-        # A bucket has no rename, but an object there appears whole.
-        written = f"{path}.{secrets.token_hex(4)}.tmp" if local else path
-        with filesystem.open_output_stream(written) as file:
-            file.write(manifest.model_dump_json(indent=1).encode())
-        if local:
-            filesystem.move(written, path)
+        write_whole(filesystem, path, manifest.model_dump_json(indent=1).encode())
 
     def entries(self) -> Iterator[StoreEntry]:
         """Yield the tables that the store holds, complete or not, by key; what is not ours is passed over."""
         filesystem, root = self.place
         selector = fs.FileSelector(root, allow_not_found=True, recursive=True)
         sizes: dict[str, int] = {}
+        foreign: set[str] = set()
         for info in filesystem.get_file_info(selector):
             key, _, below = info.path[len(root) + 1 :].partition("/")
-            if _KEY.fullmatch(key) and (below or info.type == fs.FileType.Directory):
+            if _KEY.fullmatch(key) and below:
                 sizes[key] = sizes.get(key, 0) + (info.size or 0)
-        for key in sorted(sizes):
+                if not _OURS.fullmatch(below.partition("/")[0]):
+                    foreign.add(key)
+        for key in sorted(sizes.keys() - foreign):
             try:
                 manifest = self.find(key)
             except TableError:

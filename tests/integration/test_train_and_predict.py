@@ -191,7 +191,7 @@ def test_the_store_is_listed_and_cleaned(folder, tmp_path, capsys):
     """Tables are listed by key; cleaning spares what is complete, unless it is named."""
     store = tmp_path / "store"
     _train(folder, tmp_path / "run", partitions=2, storage=str(store))
-    (store / ("0" * 32) / "over").mkdir(parents=True)
+    (store / ("0" * 32) / "0123abcd").mkdir(parents=True)
     (store / "of another program").mkdir()
 
     def asked(*arguments):

@@ -82,7 +82,7 @@ def plan_training(config: TrainConfig) -> TrainingPlan:
     n_rows = None if any(count is None for count in counts) else sum(count or 0 for count in counts)
     if n_rows is not None and n_rows < config.partitions:
         raise InputError(f"--partitions {config.partitions} for {n_rows:,} rows. Valid: 1 to {n_rows:,}.")
-    table_bytes = sum(piece.n_bytes for piece in pieces)
+    table_bytes = sum(piece.n_bytes(scan.columns) for piece in pieces)
     partition_bytes = table_bytes * config.replication // config.partitions
     workers = max(1, (os.cpu_count() or 1) // config.cpus_per_member)
     worker_bytes = _WORKER_BYTES + _COPIES * partition_bytes

@@ -15,10 +15,10 @@ from partwise.cutting import read_groups
 from partwise.errors import ConfigurationError, InputError
 from partwise.moments import Moments
 from partwise.protocols import Executor, Piece
-from partwise.records import TableStatistics, Task
+from partwise.records import TableStatistics
 from partwise.sources import Scan
 from partwise.tables.frames import FrameRules
-from partwise.tables.work import in_order
+from partwise.tables.work import in_order, tasks_of
 from partwise.validation import class_target
 
 __all__ = ["PieceCounts", "Survey", "survey"]
@@ -103,8 +103,8 @@ def survey(scan: Scan, pieces: Sequence[Piece], task: str, executor: Executor, *
     """
     schema = scan.source.schema()
     categorical = tuple(name for name in scan.features if pa.types.is_dictionary(schema.field(name).type))
-    tasks = (Task(index, piece, piece.n_rows or 0) for index, piece in enumerate(pieces))
-    counts: list[PieceCounts] = in_order(executor.run(_count, _Question(scan, task, categorical), tasks))
+    question = _Question(scan, task, categorical)
+    counts: list[PieceCounts] = in_order(executor.run(_count, question, tasks_of(pieces)))
     n_rows = np.array([each.n_rows for each in counts], dtype=np.int64)
     if not n_rows.sum():
         raise InputError(f"{scan.source.name!r} has no rows. Give a table with some.")

@@ -16,6 +16,7 @@ from pyarrow import csv, feather, parquet
 
 import partwise
 from partwise.errors import InputError
+from partwise.filesystems import open_filesystem
 from partwise.sources import files, open_source, read_blocks
 
 ROWS = pa.table(
@@ -218,6 +219,14 @@ def test_a_uri_that_cannot_be_opened_is_refused(uri, words):
     """The message says what is wrong with it, and the next step."""
     with pytest.raises(InputError, match=words):
         partwise.scan(uri)
+
+
+@pytest.mark.parametrize(("settings", "seconds"), [("", 30), ("?scheme=https", 30), ("?retry_limit_seconds=5", 5)])
+def test_a_bucket_that_does_not_answer_is_not_waited_for(settings, seconds):
+    """Google's client would ask again for a quarter of an hour."""
+    filesystem, path, prefix = open_filesystem(f"gs://anonymous@bucket/rows.parquet{settings}")
+    assert filesystem.__reduce__()[1][0]["retry_time_limit"].total_seconds() == seconds
+    assert (path, prefix) == ("bucket/rows.parquet", "gs://")
 
 
 @pytest.mark.parametrize("name", ["a[1].parquet", "a*.parquet", "a?.parquet", "a[1]/0.parquet"])

@@ -24,7 +24,7 @@ from partwise.replication import Replicas
 from partwise.resources import available_memory
 from partwise.sources import Scan
 from partwise.stores import FORMAT, Build, Manifest, PartitionStore, StoredPart
-from partwise.tables.columns import PART, POSITION
+from partwise.tables.columns import PART, POSITION, targets_of, weights_of
 from partwise.tables.gathering import Gather, gather
 from partwise.tables.keying import Keying
 from partwise.tables.order import first_rows
@@ -137,11 +137,9 @@ class StoredTable:
         n_rows = min(self.survey.n_rows, max(_FEWEST_SAMPLED, _SAMPLED_VALUES // len(self.scan.features)))
         block = self._sampled(n_rows, self.scan.columns)
         keys = self._keys_of(block)
-        weights = None if self.scan.weight is None else block.column(self.scan.weight).cast(pa.float64()).to_numpy()
-        targets = keys.stratum
-        if targets is None:
-            targets = block.column(self.scan.target).to_pandas().to_numpy(dtype=np.float64)
-        return Part(0, keys.features, targets, weights), keys
+        assert self.scan.target is not None  # noqa: S101 - a table to fit on has one
+        targets = targets_of(block, self.scan.target, self.labels)
+        return Part(0, keys.features, targets, weights_of(block, self.scan.weight)), keys
 
     def cut(self, partitioner: Partitioner, n_partitions: int, seed: int, replication: int) -> StoredCut:
         """Return the table cut into partitions, from the store where it has them, else stored now.

@@ -18,8 +18,18 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from partwise.attempts import failure_of
 from partwise.errors import AddressError, ClusterError, InputError
+from partwise.executors.timeouts import call_with_timeout
 
-__all__ = ["ClusterSize", "cluster_size", "connect", "is_connected", "largest_memory", "on_every_node"]
+__all__ = [
+    "ClusterSize",
+    "cluster_size",
+    "connect",
+    "host_and_port",
+    "is_connected",
+    "largest_memory",
+    "on_every_node",
+    "shipped_path",
+]
 
 _OURS: list[tuple[str | None, tuple[str, ...]]] = []
 """How this process was connected, where partwise did it."""
@@ -66,7 +76,7 @@ def connect(address: str | None, ship: tuple[str, ...]) -> None:
             return
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if ship:
-            options["runtime_env"] = {"py_modules": [str(_existing(path)) for path in ship]}
+            options["runtime_env"] = {"py_modules": [str(shipped_path(path)) for path in ship]}
         with _own_sigterm():
             if address in {None, "local"}:
                 _start_local(options)
@@ -119,9 +129,11 @@ def _start_local(options: dict[str, Any]) -> None:
 def _join(address: str, options: dict[str, Any]) -> None:
 
     _check_reachable(_running_here() if address == "auto" else address)
-    fault = _within(_JOIN_SECONDS, lambda: ray.init(address=address, **options))
-    if fault is not None:
-        raise AddressError(_explain(address, fault)) from fault
+    try:
+        # Ray waits minutes for a port that speaks something else.
+        call_with_timeout(lambda: ray.init(address=address, **options), _JOIN_SECONDS)
+    except Exception as error:
+        raise AddressError(_explain(address, error)) from error
 
 
 def _running_here() -> str:
@@ -135,28 +147,16 @@ def _running_here() -> str:
         ) from error
 
 
-def _within(seconds: float, call: Callable[[], object]) -> Exception | None:
-    """Return what the call raised, or a TimeoutError: Ray waits minutes for a port that speaks something else."""
-    faults: list[Exception] = []
+def host_and_port(address: str) -> tuple[str, int]:
+    """Return the two parts of an address such as ``HOST:PORT`` or ``ray://HOST:PORT``.
 
-    def attempt() -> None:
-        try:
-            call()
-        except Exception as error:  # noqa: BLE001 - the waiting thread is told
-            faults.append(error)
-
-    thread = threading.Thread(target=attempt, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        return TimeoutError(f"no answer within {seconds:.0f} seconds")
-    return faults[0] if faults else None
-
-
-def _check_reachable(address: str) -> None:
-    """Try the TCP port first: Ray itself waits for minutes before it gives up."""
-    parts = urlsplit(address if "://" in address else f"//{address}")
+    Raises
+    ------
+    AddressError
+        If it has no such parts.
+    """
     try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None
@@ -165,10 +165,16 @@ def _check_reachable(address: str) -> None:
             f"The address {address!r} is not understood. Valid: auto, HOST:PORT (port 6379 unless the head was started "
             "with another), ray://HOST:10001; leave it out to start Ray on this machine."
         )
+    return host, port
+
+
+def _check_reachable(address: str) -> None:
+    """Try the TCP port first: Ray itself waits for minutes before it gives up."""
+    host, port = host_and_port(address)
     try:
         socket.create_connection((host, port), timeout=_CONNECT_SECONDS).close()
     except OSError as error:
-        option = "--ray-client-server-port" if parts.scheme == "ray" else "--port"
+        option = "--ray-client-server-port" if address.startswith("ray://") else "--port"
         raise AddressError(
             f"No Ray cluster answers at {address!r}: {error}. Start one there with `ray start --head {option}={port}`, "
             "correct --address, or leave it out to start Ray on this machine."
@@ -200,7 +206,14 @@ def _first_line(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _existing(path: str) -> Path:
+def shipped_path(path: str) -> Path:
+    """Return the absolute path of a module of the user's own.
+
+    Raises
+    ------
+    InputError
+        If nothing is there.
+    """
     found = Path(path).expanduser().resolve()
     if not found.exists():
         raise InputError(f"There is nothing to ship at {path!r}. Give the path of a Python file or package directory.")

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -256,17 +257,21 @@ def held_cpus() -> float | None:
     return float(context.get_assigned_resources().get("CPU", 0.0))
 
 
-def on_every_node(work: Callable[[Any], Any], argument: Any, seconds: float) -> dict[str, Any]:
-    """Call ``work(argument)`` once on each node of the cluster; return its values, or failures, by the node's address.
+def on_every_node(work: Callable[[Any, Any], Any], argument: Any, seconds: float) -> dict[str, Any]:
+    """Call ``work(argument, place)`` once on each node; return its values, or failures, by the node's address.
 
-    What does not answer within so many seconds is a failure too.
+    ``place`` says what Ray has there: ``object_store``, in bytes, and ``temporary``, its folder. The work travels by
+    value, with all that it uses of its package, so that a node without the package answers too; let it return
+    built-in types. What does not answer within so many seconds is a failure.
     """
-    addresses = {node["NodeID"]: f"{node['NodeManagerAddress']}/{node['NodeID'][:8]}" for node in _alive()}
+    nodes = {node["NodeID"]: node for node in _alive()}
+    addresses = {node: f"{each['NodeManagerAddress']}/{node[:8]}" for node, each in nodes.items()}
     remote = ray.remote(max_retries=0, num_cpus=0)(work)
-    asked = {
-        remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(argument): node
-        for node in addresses
-    }
+    asked = {}
+    with _pickled_by_value(work):
+        for node, each in nodes.items():
+            there = NodeAffinitySchedulingStrategy(node, soft=False)
+            asked[remote.options(scheduling_strategy=there).remote(argument, _place(each))] = node
     done, silent = ray.wait(list(asked), num_returns=len(asked), timeout=seconds)
     answers: dict[str, Any] = {}
     for reference in done:
@@ -278,6 +283,23 @@ def on_every_node(work: Callable[[Any], Any], argument: Any, seconds: float) -> 
         ray.cancel(reference, force=True)
         answers[addresses[asked[reference]]] = failure_of(TimeoutError(f"no answer within {seconds:.0f} seconds"))
     return dict(sorted(answers.items()))
+
+
+@contextmanager
+def _pickled_by_value(work: Callable[..., Any]) -> Iterator[None]:
+    """Let a function travel with all that it uses of its package."""
+    package = sys.modules[work.__module__.partition(".")[0]]
+    ray.cloudpickle.register_pickle_by_value(package)
+    try:
+        yield
+    finally:
+        ray.cloudpickle.unregister_pickle_by_value(package)
+
+
+def _place(node: dict[str, Any]) -> dict[str, Any]:
+    # A node does not name its temporary folder, but a socket in the session's folder there.
+    folder, _, _ = str(node["ObjectStoreSocketName"]).rpartition("/session_")
+    return {"object_store": int(node["Resources"].get("object_store_memory", 0)), "temporary": folder}
 
 
 def _alive() -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from partwise.executors.timeouts import call_with_timeout
 
 __all__ = [
     "ClusterSize",
+    "cause_of",
     "cluster_size",
     "connect",
     "host_and_port",
@@ -278,11 +279,18 @@ def on_every_node(work: Callable[[Any, Any], Any], argument: Any, seconds: float
         try:
             answers[addresses[asked[reference]]] = ray.get(reference)
         except ray.exceptions.RayError as error:
-            answers[addresses[asked[reference]]] = failure_of(getattr(error, "cause", None) or error)
+            answers[addresses[asked[reference]]] = failure_of(cause_of(error))
     for reference in silent:
         ray.cancel(reference, force=True)
         answers[addresses[asked[reference]]] = failure_of(TimeoutError(f"no answer within {seconds:.0f} seconds"))
     return dict(sorted(answers.items()))
+
+
+def cause_of(error: Exception) -> BaseException:
+    """Return what went wrong itself, which says it in a line: what Ray wraps around it is a page of text."""
+    cause = getattr(error, "cause", None) or error
+    refused = getattr(cause, "client_exc", None)  # a worker could not unpickle what it was sent
+    return refused if isinstance(refused, BaseException) else cause
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from ray import exceptions
 from threadpoolctl import ThreadpoolController
 
 from partwise.attempts import attempt, failure_of
-from partwise.executors.ray_cluster import ClusterSize, held_cpus, largest_memory
+from partwise.executors.ray_cluster import ClusterSize, cause_of, held_cpus, largest_memory
 from partwise.records import FailureReason, Task, TaskFailure, TaskOutcome
 
 __all__ = ["Flight", "Limits"]
@@ -196,9 +196,7 @@ class Flight:
             outcomes: list[TaskOutcome] = ray.get(value)
         except (exceptions.RayError, StopIteration) as error:
             del self.in_flight[reference]
-            # What Ray wraps around a worker's own error is a page of text; the cause says it in a line.
-            cause = getattr(error, "cause", None) or error
-            return self._failed(sent.tasks, failure_of(cause, _reason(error)))
+            return self._failed(sent.tasks, failure_of(cause_of(error), _reason(error)))
         if not outcomes:
             sent.began = time.monotonic()
             return []

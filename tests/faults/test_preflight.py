@@ -1,0 +1,25 @@
+"""What a cluster lacks is told before anything is fitted, in a line."""
+
+import pytest
+from sklearn.naive_bayes import GaussianNB
+
+from partwise import RayExecutor
+from partwise.errors import ClusterError
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+class OnlyHere(GaussianNB):
+    """A learner whose module no worker has."""
+
+    def __reduce__(self):
+        return __import__, ("a_module_of_the_driver_alone",)
+
+
+def test_what_workers_cannot_load_is_told_in_a_line():
+    """The module is named, with the next step; no traceback of Ray's is in the message."""
+    with pytest.raises(ClusterError) as refused:
+        RayExecutor().warm(repr, OnlyHere())
+    assert "ModuleNotFoundError: No module named 'a_module_of_the_driver_alone'" in str(refused.value)
+    assert "--ship" in str(refused.value)
+    assert "\n" not in str(refused.value)

@@ -16,6 +16,12 @@ class OnlyHere(GaussianNB):
         return __import__, ("a_module_of_the_driver_alone",)
 
 
+def test_more_cpus_than_any_node_has_are_refused_when_the_cluster_is_reached():
+    """A training counts its table with one CPU for each task: it must not be done in vain."""
+    with pytest.raises(ClusterError, match=r"10000 CPUs (.|\n)*at most \d+ with cpus_per_member"):
+        RayExecutor(cpus_per_task=10_000).connect()
+
+
 def test_what_workers_cannot_load_is_told_in_a_line():
     """The module is named, with the next step; no traceback of Ray's is in the message."""
     with pytest.raises(ClusterError) as refused:

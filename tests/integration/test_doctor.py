@@ -166,7 +166,9 @@ from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
 
+from partwise import RayExecutor
 from partwise.doctor.probe import tell_time
+from partwise.errors import ClusterError
 from partwise.executors.ray_cluster import on_every_node
 
 
@@ -182,6 +184,14 @@ def metadata(name, version):
     return {f"{name}-{version}.dist-info/METADATA": f"Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n"}
 
 
+def refusal(address):
+    try:
+        RayExecutor(address=address).connect()
+    except ClusterError as error:
+        return str(error)
+    return None
+
+
 other = shadow("other", metadata("partwise", "9.9.9") | metadata("numpy", "0.0.1"))
 broken = shadow("broken", {"partwise/__init__.py": "raise ImportError('no partwise here')"})
 shadow("mine", {"shipped_module.py": "NUMBER = 1"})
@@ -195,6 +205,7 @@ try:
     command = [sys.executable, "-m", "partwise", "doctor", "--address", cluster.address, "--json"]
     command += ["--storage", "store", "--tracking-uri", "off", "--ship", "../mine/shipped_module.py"]
     said = subprocess.run(command, cwd="elsewhere", capture_output=True, text=True)
+    refusals = [refusal(cluster.address) for _ in range(2)]
     ray.init(address=cluster.address, log_to_driver=False)
     raylet = nodes["other"].all_processes["raylet"][0].process
     os.kill(raylet.pid, signal.SIGSTOP)
@@ -207,6 +218,7 @@ finally:
     cluster.shutdown()
 report = {
     "code": said.returncode,
+    "refusals": refusals,
     "checks": json.loads(said.stdout or "null"),
     "complaints": said.stderr,
     "nodes": {node.node_id[:8]: name for name, node in nodes.items()},
@@ -250,6 +262,14 @@ def test_versions_that_differ_on_one_node_are_told_of_that_node(told):
     assert "partwise 9.9.9 (driver " in check["found"]
     assert "numpy 0.0.1 (driver " in check["found"]
     assert told["code"] == 1
+
+
+def test_a_run_is_refused_where_a_node_has_another_partwise(told):
+    """Before anything is fitted, each time, with the node and both versions; the other nodes are not to blame."""
+    (short,) = (short for short, name in told["nodes"].items() if name == "other")
+    for refusal in told["refusals"]:
+        assert f"/{short} has partwise 9.9.9 (driver " in refusal
+        assert refusal.count(" has ") == 1
 
 
 def test_a_node_where_partwise_is_broken_tells_of_itself_all_the_same(told):

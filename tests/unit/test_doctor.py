@@ -28,13 +28,14 @@ from partwise.doctor.machines import (
 from partwise.doctor.places import check_seen, look_at_run_directory, look_at_store
 from partwise.doctor.probe import MachineFacts, Question, look_at_machine
 from partwise.doctor.tracking import look_at_tracking
-from partwise.errors import ConfigurationError
+from partwise.errors import ClusterError, ConfigurationError
+from partwise.executors.node_versions import check_node_versions
 from partwise.executors.timeouts import call_with_timeout
+from partwise.provenance import versions
 from partwise.records import TaskFailure
 
 MIB, GIB = 2**20, 2**30
 FACTS = MachineFacts(
-    host="x",
     versions={"python": "3.11.7", "ray": "2.60.0", "partwise": "0.1.0", "scikit-learn": "1.9.1", "numpy": "2.4.6"},
     cores=4,
     memory=16 * GIB,
@@ -110,6 +111,25 @@ def test_versions_that_matter_are_those_that_pickles_cross(versions, state):
     (check,) = check_versions(FACTS, {"n": replace(FACTS, versions=FACTS.versions | versions)})
     assert check.state == state
     assert all(f"{name} {number} (driver {FACTS.versions[name]})" in check.found for name, number in versions.items())
+
+
+@pytest.mark.parametrize("change", [{}, {"numpy": "2.3.0"}, None])
+def test_a_run_is_not_refused_for_what_may_be_well(change, monkeypatch):
+    """Arrays of other versions, a node that does not answer, a partwise that is shipped rather than installed."""
+    here = versions()
+    shipped = {name: number for name, number in here.items() if name != "partwise"}
+    answers = {"n": FAILURE if change is None else here | change, "m": shipped}
+    monkeypatch.setattr("partwise.executors.node_versions.on_every_node", lambda *_: answers)
+    check_node_versions()
+
+
+@pytest.mark.parametrize("package", ["python", "ray", "partwise", "scikit-learn"])
+def test_a_run_is_refused_for_what_cannot_be_unpickled(package, monkeypatch):
+    """The node and both versions are told, and the next step."""
+    answers = {"n": versions() | {package: "0.1"}, "m": versions()}
+    monkeypatch.setattr("partwise.executors.node_versions.on_every_node", lambda *_: answers)
+    with pytest.raises(ClusterError, match=rf": n has {package} 0\.1 \(driver [^;]*\)\. Next: install"):
+        check_node_versions()
 
 
 def test_a_package_that_a_node_lacks_is_told():

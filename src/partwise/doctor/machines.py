@@ -6,6 +6,7 @@ from pathlib import Path
 from partwise.comparison.cells import memory_cell
 from partwise.doctor.checks import Check, bad, good, warning
 from partwise.doctor.probe import MachineFacts, Space
+from partwise.executors.node_versions import MUST_MATCH, describe_differences
 from partwise.records import TaskFailure
 
 __all__ = [
@@ -18,8 +19,6 @@ __all__ = [
     "check_versions",
 ]
 
-_SAME = ("python", "ray", "partwise", "scikit-learn")
-"""What must be alike on all nodes: what is pickled on one is read on another."""
 _LEAST_MEMORY, _LITTLE_MEMORY = 2**30, 4 * 2**30
 _LEAST_DISK, _LITTLE_DISK = 2**30, 10 * 2**30
 _RAY_FULL = 0.95
@@ -50,18 +49,22 @@ def check_machine(facts: MachineFacts, where: str) -> Iterator[Check]:
 
 def check_ray_places(facts: MachineFacts, where: str) -> Iterator[Check]:
     """Yield what Ray finds on a machine: shared memory for its objects, and the disk of its temporary folder."""
-    name, shared, store = f"{where}: /dev/shm", facts.shared_memory, facts.object_store
-    if shared is None:
-        yield good(name, "not there")
-    else:
-        free, total = shared
-        found = f"{memory_cell(free)} free of {memory_cell(total)}"
-        found += "" if store is None else f", Ray's object store has {memory_cell(store)}"
-        # What Ray has mapped by now is no longer free.
-        offered, wanted = (free if store is None else total), _STORE_SHARE * (facts.memory or 0)
-        mend = "Delete files there, or give a container more (docker run --shm-size): objects go to disk otherwise."
-        yield warning(name, found, mend) if offered < max(wanted, store or 0) else good(name, found)
+    yield _check_shared_memory(f"{where}: /dev/shm", facts)
     yield check_disk(f"{where}: disk for temporary files", facts.temporary_folder, facts.temporary, full=_RAY_FULL)
+
+
+def _check_shared_memory(name: str, facts: MachineFacts) -> Check:
+    if facts.shared_memory is None:
+        return good(name, "not there")
+    free, total = facts.shared_memory
+    store = facts.object_store
+    found = f"{memory_cell(free)} free of {memory_cell(total)}"
+    found += "" if store is None else f", Ray's object store has {memory_cell(store)}"
+    wanted = max(_STORE_SHARE * (facts.memory or 0), store or 0)
+    if (free if store is None else total) >= wanted:  # what Ray has mapped by now is no longer free
+        return good(name, found)
+    mend = "Delete files there, or give a container more (docker run --shm-size): objects go to disk otherwise."
+    return warning(name, found, mend)
 
 
 def check_disk(name: str, folder: str, space: Space | None, full: float = 1.0) -> Check:
@@ -83,12 +86,10 @@ def check_versions(driver: MachineFacts, nodes: Mapping[str, MachineFacts | Task
             mend = "See that the node is there and has a free worker: ray status, and the logs in Ray's folder there."
             yield bad(name, f"does not tell: {facts.error_type}: {facts.message}", mend)
             continue
-        wanted, found = driver.versions, facts.versions
-        differ = sorted(each for each in wanted if wanted[each] != found.get(each))
-        told = ", ".join(f"{each} {found.get(each, 'absent')} (driver {wanted[each]})" for each in differ)
-        if not differ:
-            yield good(name, f"as the driver's: Python {found['python']}, Ray {found['ray']}")
-        elif set(differ) & set(_SAME):
+        told = describe_differences(driver.versions, facts.versions, driver.versions)
+        if not told:
+            yield good(name, f"as the driver's: Python {facts.versions['python']}, Ray {facts.versions['ray']}")
+        elif describe_differences(driver.versions, facts.versions, MUST_MATCH):
             yield bad(name, told, "Install the driver's versions on the node.")
         else:
             yield warning(name, told, "Members may differ in their last digits: install the same versions.")

@@ -7,7 +7,6 @@ import importlib.util
 import os
 import resource
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Mapping
@@ -41,7 +40,6 @@ class MachineFacts:
     store, or ``mark_fault`` why it could not be; ``absent`` are modules that are not found.
     """
 
-    host: str
     versions: dict[str, str]
     cores: int
     memory: int | None
@@ -61,7 +59,6 @@ def look_at_machine(question: Question, place: Mapping[str, Any]) -> dict[str, A
     open_files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     mark, mark_fault = _read(question)
     return {
-        "host": socket.gethostname(),
         "versions": versions(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "memory": available_memory(),

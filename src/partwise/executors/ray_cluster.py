@@ -26,6 +26,7 @@ __all__ = [
     "cause_of",
     "cluster_size",
     "connect",
+    "disconnect",
     "host_and_port",
     "is_connected",
     "largest_memory",
@@ -54,7 +55,7 @@ def is_connected() -> bool:
     return bool(ray.is_initialized()) and os.getpid() == _PROCESS
 
 
-def connect(address: str | None, ship: tuple[str, ...]) -> None:
+def connect(address: str | None, ship: tuple[str, ...]) -> bool:
     """Make sure that this process has a Ray connection; one that exists is reused and left alone.
 
     Parameters
@@ -64,6 +65,10 @@ def connect(address: str | None, ship: tuple[str, ...]) -> None:
         ``HOST:PORT`` or ``ray://HOST:PORT``.
     ship
         Files or directories of the user's own modules that the nodes shall be able to import.
+
+    Returns
+    -------
+    Whether a cluster that others have started was joined just now.
 
     Raises
     ------
@@ -75,16 +80,23 @@ def connect(address: str | None, ship: tuple[str, ...]) -> None:
     with _STARTING:
         if is_connected():
             _check_same(address, ship)
-            return
+            return False
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if ship:
             options["runtime_env"] = {"py_modules": [str(shipped_path(path)) for path in ship]}
+        joins = address not in {None, "local"}
         with _own_sigterm():
-            if address in {None, "local"}:
-                _start_local(options)
-            else:
+            if joins:
                 _join(str(address), options)
+            else:
+                _start_local(options)
         _OURS[:] = [(address, ship)]
+        return joins
+
+
+def disconnect() -> None:
+    """Leave Ray, so that the next connection is a new one."""
+    ray.shutdown()
 
 
 @contextmanager

@@ -1,6 +1,11 @@
-"""What a cluster lacks is told before anything is fitted, in a line."""
+"""What a cluster lacks is told before anything is fitted, in a line; and no cluster is joined unasked."""
+
+import os
+import subprocess
+import sys
 
 import pytest
+import ray
 from sklearn.naive_bayes import GaussianNB
 
 from partwise import RayExecutor
@@ -29,3 +34,25 @@ def test_what_workers_cannot_load_is_told_in_a_line():
     assert "ModuleNotFoundError: No module named 'a_module_of_the_driver_alone'" in str(refused.value)
     assert "--ship" in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+_RUN = """
+import ray
+
+from partwise import RayExecutor
+from partwise.records import Task
+
+list(RayExecutor().run(divmod, 7, [Task(0, 2)]))
+print(ray.get_runtime_context().gcs_address)
+"""
+
+
+def test_a_run_without_an_address_joins_no_cluster_that_happens_to_be_there():
+    """The Ray of this session is another's for a process of its own, which Ray by itself would have joined."""
+    here = ray.get_runtime_context().gcs_address
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    ran = subprocess.run(
+        [sys.executable, "-c", _RUN], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip() != here

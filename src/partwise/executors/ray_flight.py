@@ -128,10 +128,10 @@ class Flight:
 
     def run(self, tasks: Iterable[Task]) -> Generator[TaskOutcome, None, None]:
         """Yield the outcomes of tasks as they complete; what is under way is cancelled when nobody wants more."""
+        size, looked = self.measure(), time.monotonic()  # first: it connects, and Ray by itself would join any cluster
         inside = held_cpus() is not None
         shared_box = [ray.put(self.shared)]
         waiting = iter(tasks)
-        size, looked = self.measure(), time.monotonic()
         try:
             while True:
                 while len(self.in_flight) < self._most(size, inside=inside) and (batch := self._next(waiting)):

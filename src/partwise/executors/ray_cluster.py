@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import ray
+from ray._private import ray_constants
 from ray._private.services import canonicalize_bootstrap_address  # Ray has no public name for what "auto" means
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -125,11 +126,11 @@ def _check_same(address: str | None, ship: tuple[str, ...]) -> None:
 
 
 def _start_local(options: dict[str, Any]) -> None:
-
     # Ray's usage statistics want the internet and delay the start where there is none.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **options)
+        with _loopback_alone():
+            ray.init(address="local", include_dashboard=False, **options)
     except Exception as error:
         raise ClusterError(
             f"Ray could not be started on this machine: {_first_line(error)} Next: look for a full disk or too little "
@@ -140,8 +141,21 @@ def _start_local(options: dict[str, Any]) -> None:
         token.chmod(0o600)  # Ray writes it readable for everyone
 
 
-def _join(address: str, options: dict[str, Any]) -> None:
+@contextmanager
+def _loopback_alone() -> Iterator[None]:
+    """Let Ray listen on 127.0.0.1 alone, as it does by itself on macOS and Windows.
 
+    Elsewhere it takes the address of the machine's network, also where it is told to take that of the loopback.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+def _join(address: str, options: dict[str, Any]) -> None:
     _check_reachable(_running_here() if address == "auto" else address)
     try:
         # Ray waits minutes for a port that speaks something else.

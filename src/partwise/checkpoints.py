@@ -1,7 +1,7 @@
 """Members that are kept as they are fitted: a fit that was stopped goes on where it was, with the same members.
 
-A member is two files: what it learned, and beside it, written last, a record with the SHA-256 of the first. What has no
-record, or another digest, is no member; it is fitted again.
+A member is one file, which appears whole: the SHA-256 of what follows, a line that describes the member, and what it
+learned. What has another digest is no member; it is fitted again.
 """
 
 import hashlib
@@ -11,7 +11,6 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -30,9 +29,10 @@ from partwise.resources import Usage
 
 __all__ = ["Checkpoint", "KeptMembers"]
 
-_FORMAT = 2
+_FORMAT = 3
 """Changes whenever older members must not be taken."""
 _MARK = "mark"
+_ENDING = ".member"
 _CODE: set[str] = set()
 """The fits, seen in this process, whose members only pickle holds: skops is asked once."""
 _DECIDES = ("python", "partwise", "scikit-learn", "numpy", "scipy", "xgboost", "lightgbm")
@@ -153,15 +153,10 @@ class KeptMembers:
             file_format, data = serialise(cloudpickle.loads(fitted.estimator))
             if file_format == "cloudpickle":
                 _CODE.add(self.key)
-        stem = f"{partition:05d}-{secrets.token_hex(4)}"
-        name = f"{stem}.{file_format}"
-        write_whole(filesystem, f"{folder}/{name}", data)
         record = {
             "format_version": _FORMAT,
             "partition": partition,
-            "file": name,
             "format": file_format,
-            "sha256": hashlib.sha256(data).hexdigest(),
             "content_digest": fitted.content_digest,
             "classes": None if fitted.classes is None else fitted.classes.tolist(),
             "doubled_rows": fitted.doubled_rows,
@@ -171,7 +166,9 @@ class KeptMembers:
             "usage": asdict(fitted.usage),
             "node": socket.gethostname(),
         }
-        write_whole(filesystem, f"{folder}/{stem}.json", json.dumps(record).encode())
+        described = json.dumps(record).encode() + b"\n" + data
+        name = f"{partition:05d}-{secrets.token_hex(4)}.{file_format}{_ENDING}"
+        write_whole(filesystem, f"{folder}/{name}", hashlib.sha256(described).hexdigest().encode() + b"\n" + described)
         return replace(fitted, kept=True)
 
     def settle(self, outcome: TaskOutcome) -> None:
@@ -198,29 +195,17 @@ class KeptMembers:
         filesystem, folder = self._where
         found: dict[int, Member] = {}
         infos = filesystem.get_file_info(fs.FileSelector(folder))
-        for path in sorted(info.path for info in infos if info.path.endswith(".json")):
-            record = self._record(path)
-            if record is not None and record["partition"] not in found:
-                member = self._member(record, partitions)
-                if member is not None:
-                    found[member.partition] = member
+        for path in sorted(info.path for info in infos if info.path.endswith(_ENDING)):
+            member = self._member(path, partitions)
+            if member is not None:
+                found.setdefault(member.partition, member)
         return [found[partition] for partition in sorted(found)]
 
-    def _record(self, path: str) -> Mapping[str, Any] | None:
-        """Return a record, None where it is none that this version wrote to the end."""
+    def _member(self, path: str, partitions: Partitions) -> Member | None:
+        """Return the member in a file, None where it is not the one that this version wrote to its end."""
         try:
-            record = json.loads(read_whole(self._where[0], path))
-        except (OSError, ValueError):
-            return None
-        return record if isinstance(record, dict) and record.get("format_version") == _FORMAT else None
-
-    def _member(self, record: Mapping[str, Any], partitions: Partitions) -> Member | None:
-        """Return the member of a record, None where its file is not the one that was written."""
-        _, folder = self._where
-        try:
-            path = f"{folder}/{Path(record['file']).name}"
-            data = read_whole(self._where[0], path)
-            if hashlib.sha256(data).hexdigest() != record["sha256"]:
+            record, data = _whole(read_whole(self._where[0], path))
+            if record["format_version"] != _FORMAT:
                 return None
             if record["format"] == "cloudpickle" and not self.trust:
                 raise ModelStoreError(
@@ -251,6 +236,21 @@ class KeptMembers:
         except (OSError, KeyError, TypeError, IndexError, ValueError):
             return None
         return member_of(outcome, partitions)
+
+
+def _whole(content: bytes) -> tuple[Mapping[str, Any], bytes]:
+    """Return the record and the data of a member's file.
+
+    Raises
+    ------
+    ValueError
+        If the file is not the one that was written.
+    """
+    digest, _, described = content.partition(b"\n")
+    if hashlib.sha256(described).hexdigest().encode() != digest:
+        raise ValueError("another digest")
+    line, _, data = described.partition(b"\n")
+    return json.loads(line), data
 
 
 def fit_and_keep(shared: tuple[FitJob, PartReader, KeptMembers], payload: Any) -> FittedPart:

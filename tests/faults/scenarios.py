@@ -18,6 +18,7 @@ from sklearn.datasets import load_iris
 from fake_work import nap, nap_with
 from fakes import SlowTree
 from partwise import PartitionedClassifier, RayExecutor
+from partwise.errors import ClusterError
 from partwise.records import Task
 
 
@@ -134,6 +135,36 @@ def slow_once(_shared, payload):
             return 0.0
         Path(marker).touch()
     return nap(None, payload["seconds"])
+
+
+def gpus():
+    """A node has a GPU, as far as Ray is told; members ask for half of it, other tasks for none."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    cluster.add_node(num_cpus=4, num_gpus=1)
+    cluster.wait_for_nodes()
+    ray.init(address=cluster.address, log_to_driver=False)
+    executor = RayExecutor(gpus_per_task=0.5)
+    tasks = [Task(index, 0.5) for index in range(4)]
+    return {
+        "slots": executor.slots,
+        "members": [outcome.value for outcome in executor.run(seen_gpus, None, tasks, members=True)],
+        "others": [outcome.value for outcome in executor.run(seen_gpus, None, tasks)],
+        "refused": _refused(RayExecutor(gpus_per_task=1.5)),
+    }
+
+
+def seen_gpus(_shared, seconds):
+    """Return the GPUs that Ray lets this process see, after a while."""
+    time.sleep(seconds)
+    return ray.get_gpu_ids()
+
+
+def _refused(executor):
+    try:
+        executor.connect()
+    except ClusterError as error:
+        return str(error)
+    return ""
 
 
 if __name__ == "__main__":

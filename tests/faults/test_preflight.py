@@ -10,6 +10,7 @@ from sklearn.naive_bayes import GaussianNB
 
 from partwise import RayExecutor
 from partwise.errors import ClusterError
+from scenario_runs import run_scenario
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -25,6 +26,34 @@ def test_more_cpus_than_any_node_has_are_refused_when_the_cluster_is_reached():
     """A training counts its table with one CPU for each task: it must not be done in vain."""
     with pytest.raises(ClusterError, match=r"10000 CPUs (.|\n)*at most \d+ with cpus_per_member"):
         RayExecutor(cpus_per_task=10_000).connect()
+
+
+def test_gpus_that_no_node_has_are_refused_when_the_cluster_is_reached():
+    """Ray by itself would wait for such a node for ever."""
+    with pytest.raises(ClusterError, match=r"2 GPUs (.|\n)*GPUs of the nodes are \[0\.0\](.|\n)*at most 0 with"):
+        RayExecutor(gpus_per_task=2).connect()
+
+
+@pytest.fixture(scope="module")
+def of_gpus():
+    """What became of tasks where one node says that it has a GPU."""
+    return run_scenario("gpus")
+
+
+def test_members_share_a_gpu(of_gpus):
+    """Two halves run at once, on the node that has it."""
+    assert of_gpus["slots"] == 2
+    assert of_gpus["members"] == [[0]] * 4
+
+
+def test_tasks_that_fit_no_member_leave_gpus_alone(of_gpus):
+    """Tables are read on all nodes."""
+    assert of_gpus["others"] == [[]] * 4
+
+
+def test_more_than_the_gpu_of_any_node_is_refused(of_gpus):
+    """With what may be asked for."""
+    assert "Ask for at most 1 with --gpus-per-member" in of_gpus["refused"]
 
 
 def test_what_workers_cannot_load_is_told_in_a_line():

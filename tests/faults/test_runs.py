@@ -97,8 +97,7 @@ class _Place:
 
     def kept(self):
         """Return the partitions whose members are kept."""
-        records = (self.folder / "run" / "members").rglob("*.json")
-        return sorted(json.loads(path.read_text())["partition"] for path in records)
+        return sorted(int(path.name.partition("-")[0]) for path in (self.folder / "run" / "members").rglob("*.member"))
 
     def digests(self):
         """Return the members' digests, by the run's record."""

@@ -1,9 +1,6 @@
 """What becomes of tasks when workers die, hang or are slow, when memory runs out, and when nodes go and come."""
 
-import json
 import os
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -13,20 +10,12 @@ import pytest
 from fake_work import hang_on, hang_once, kill_me, nap
 from partwise import RayExecutor
 from partwise.records import Task
-
-SCENARIOS = Path(__file__).parent / "scenarios.py"
+from scenario_runs import run_scenario
 
 
 def _outcomes(executor, work, shared, payloads):
     tasks = (Task(index, payload, 9) for index, payload in enumerate(payloads))
     return {outcome.id: outcome for outcome in executor.run(work, shared, tasks, members=True)}
-
-
-def _scenario(*arguments):
-    command = [sys.executable, str(SCENARIOS), *map(str, arguments)]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
-    assert said.returncode == 0, said.stderr[-3000:]
-    return json.loads(said.stdout.splitlines()[-1])
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -92,31 +81,31 @@ def test_only_members_have_a_deadline():
 @pytest.mark.long
 def test_memory_that_never_suffices_is_given_up():
     """Three attempts, and an end: Ray by itself would try for ever."""
-    found = _scenario("out_of_memory")
+    found = run_scenario("out_of_memory")
     assert (found["reason"], found["attempts"]) == ("out_of_memory", 3)
     assert found["seconds"] < 60
 
 
 def test_members_of_a_lost_node_are_fitted_elsewhere(tmp_path):
     """A node dies in mid-run: the same members as without the fault, some at a second attempt."""
-    found = _scenario("node_lost", tmp_path)
+    found = run_scenario("node_lost", tmp_path)
     assert found["alive"] == 1
     assert found["attempts"] > 1
-    assert found["digests"] == _scenario("inline", tmp_path)["digests"]
+    assert found["digests"] == run_scenario("inline", tmp_path)["digests"]
 
 
 @pytest.mark.long
 def test_a_node_that_joins_is_used(tmp_path):
     """A node comes in mid-run: the same members, some of them from there."""
-    found = _scenario("node_joins", tmp_path)
+    found = run_scenario("node_joins", tmp_path)
     assert len(found["nodes"]) == 2
-    assert found["digests"] == _scenario("inline", tmp_path)["digests"]
+    assert found["digests"] == run_scenario("inline", tmp_path)["digests"]
 
 
 @pytest.mark.long
 def test_a_slow_task_is_copied_and_the_first_to_finish_counts(tmp_path):
     """The copy of task 8 is done long before its first attempt, whose outcome is marked."""
-    outcomes = _scenario("two_copies", tmp_path / "marker")["outcomes"]
+    outcomes = run_scenario("two_copies", tmp_path / "marker")["outcomes"]
     of_slow = [(duplicate, seconds) for index, duplicate, seconds in outcomes if index == 8]
     assert [duplicate for duplicate, _ in of_slow] == [False, True]
     assert of_slow[0][1] < 15 < of_slow[1][1]

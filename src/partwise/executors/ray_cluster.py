@@ -248,24 +248,34 @@ def shipped_path(path: str) -> Path:
     return found
 
 
-def cluster_size(cpus_per_task: int) -> ClusterSize:
-    """Return how many tasks of this many CPUs run at once; inside a Ray task, only on what that task holds.
+def cluster_size(cpus_per_task: int, gpus_per_task: float = 0.0) -> ClusterSize:
+    """Return how many tasks of so many CPUs and GPUs run at once; inside a Ray task, only on what that task holds.
 
     Raises
     ------
     ClusterError
-        If no node has that many CPUs.
+        If no node has that many of both.
     """
     held = held_cpus()
     if held is not None:
         return ClusterSize(slots=max(1, int(held) // cpus_per_task), nodes=1)
-    cpus = [int(node["Resources"].get("CPU", 0)) for node in _alive()]
+    resources = [node["Resources"] for node in _alive()]
+    cpus = [int(each.get("CPU", 0)) for each in resources]
     per_node = [count // cpus_per_task for count in cpus]
     if not any(per_node):
         raise ClusterError(
             f"{cpus_per_task} CPUs for each member are more than any node has ({sorted(cpus, reverse=True)}). "
             f"Ask for at most {max(cpus, default=0)} with cpus_per_member, or add a larger node."
         )
+    if gpus_per_task > 0:
+        gpus = [float(each.get("GPU", 0.0)) for each in resources]
+        per_node = [min(fit, int(count / gpus_per_task + 1e-9)) for fit, count in zip(per_node, gpus, strict=True)]
+        if not any(per_node):
+            raise ClusterError(
+                f"{gpus_per_task:g} GPUs for each member, beside {cpus_per_task} CPUs, are more than any node has: "
+                f"GPUs of the nodes are {sorted(gpus, reverse=True)}. Ask for at most {max(gpus, default=0.0):g} with "
+                "--gpus-per-member (0 where learners need none), or join a cluster that has them."
+            )
     return ClusterSize(slots=sum(per_node), nodes=sum(count > 0 for count in per_node))
 
 

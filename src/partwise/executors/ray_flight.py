@@ -80,11 +80,12 @@ def _portable(outcome: TaskOutcome) -> TaskOutcome:
     return replace(outcome, failure=replace(outcome.failure, exception=None))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a task may take: CPUs, attempts, and seconds of an attempt (None without limit)."""
+    """What a task may take: CPUs, GPUs, attempts, and seconds of an attempt (None without limit)."""
 
     cpus_per_task: int
+    gpus_per_task: float
     max_attempts: int
     timeout: float | None
     speculate: bool
@@ -160,6 +161,7 @@ class Flight:
         remote = function.options(
             # Inside a Ray task the caller holds its CPUs while it waits: asking for more would wait for ever.
             num_cpus=0 if inside else self.limits.cpus_per_task,
+            num_gpus=0 if inside else self.limits.gpus_per_task,
             memory=None if inside else self.memory.get(batch[0].id) or None,
             # Without it Ray fills one node before the next; on one node it costs some 10 ms a task.
             scheduling_strategy="SPREAD" if size.nodes > 1 else "DEFAULT",

@@ -3,6 +3,7 @@
 import multiprocessing
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
+from functools import partial
 from time import sleep
 from typing import Any
 
@@ -29,6 +30,8 @@ class RayExecutor:
         Where the cluster is; None uses the Ray that is initialised, else starts one on this machine.
     cpus_per_task
         CPUs that a task reserves, and the number of its threads.
+    gpus_per_task
+        GPUs that the fit of a member reserves; a share below 1 lets several fits use one together.
     max_attempts
         How often a task is tried whose worker crashed, ran out of memory, was lost with its node, or took too long.
         An error that the work itself raises is never tried again.
@@ -44,6 +47,7 @@ class RayExecutor:
 
     address: str | None = None
     cpus_per_task: int = 1
+    gpus_per_task: float = 0.0
     max_attempts: int = 3
     timeout: float | None = None
     speculate: bool = False
@@ -55,14 +59,14 @@ class RayExecutor:
         Raises
         ------
         ClusterError
-            If it cannot be reached or started, its nodes run other versions, or none has the CPUs of a task.
+            If it cannot be reached or started, its nodes run other versions, or none has the CPUs and GPUs of a task.
         """
-        self._size()
+        self._size(self.gpus_per_task)
 
     @property
     def slots(self) -> int:
         """How many tasks run at the same time."""
-        return self._size().slots
+        return self._size(self.gpus_per_task).slots
 
     @property
     def nodes(self) -> int:
@@ -80,7 +84,7 @@ class RayExecutor:
         # Such a worker has its share of the cores; a Ray cluster in each would take all of them several times over.
         return self.address is None and multiprocessing.parent_process() is not None and not is_connected()
 
-    def _size(self) -> ClusterSize:
+    def _size(self, gpus_per_task: float = 0.0) -> ClusterSize:
         if self._alone:
             return ClusterSize(slots=1, nodes=1)
         if connect(self.address, self.ship):
@@ -89,15 +93,15 @@ class RayExecutor:
             except ClusterError:
                 disconnect()  # another attempt shall be told as well
                 raise
-        return cluster_size(self.cpus_per_task)
+        return cluster_size(self.cpus_per_task, gpus_per_task)
 
     def run(
         self, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Task], *, members: bool = False
     ) -> Generator[TaskOutcome, None, None]:
         """Call ``work(shared, task.payload)`` for each task on the cluster; yield outcomes as they complete.
 
-        ``members`` says that the tasks are fits of members, for which ``timeout`` and ``speculate`` are meant: a slow
-        one may be started twice, and the later outcome is marked ``duplicate``.
+        ``members`` says that the tasks are fits of members, for which GPUs, ``timeout`` and ``speculate`` are meant: a
+        slow one may be started twice, and the later outcome is marked ``duplicate``.
         """
         if self._alone:
             yield from run_in_process(work, shared, tasks, self.cpus_per_task)
@@ -105,9 +109,14 @@ class RayExecutor:
         yield from self._flight(work, shared, members=members).run(tasks)
 
     def _flight(self, work: Callable[[Any, Any], Any], shared: Any, *, members: bool = False) -> Flight:
-        timeout = self.timeout if members else None
-        limits = Limits(self.cpus_per_task, self.max_attempts, timeout, speculate=members and self.speculate)
-        return Flight(limits, self._size, work, shared)
+        limits = Limits(
+            cpus_per_task=self.cpus_per_task,
+            gpus_per_task=self.gpus_per_task if members else 0.0,
+            max_attempts=self.max_attempts,
+            timeout=self.timeout if members else None,
+            speculate=members and self.speculate,
+        )
+        return Flight(limits, partial(self._size, limits.gpus_per_task), work, shared)
 
     def warm(self, work: Callable[[Any], Any], shared: Any) -> None:
         """Call ``work(shared)`` once in every worker, all at the same time."""

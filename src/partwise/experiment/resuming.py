@@ -50,7 +50,7 @@ def resume(
     if record.get("state") == "finished" and not _lacks_members(directory):
         say(f"{directory.path} is finished")
         return _finished(directory, kind)
-    if not config.trust and (held := next((directory.path / "members").rglob("*.cloudpickle"), None)):
+    if not config.trust and (held := next((directory.path / "members").rglob("*.cloudpickle.member"), None)):
         raise InputError(
             f"{held} holds code (cloudpickle), which taking the member over would run. If you trust where it comes "
             "from, go on with --trust; else start a new run."

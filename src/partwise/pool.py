@@ -28,6 +28,12 @@ class MemberPool:
     n_classes: int | None
     kind: OutputKind
 
+    def __post_init__(self) -> None:
+        if (self.kind == "value") != (self.n_classes is None):
+            raise ValueError(f"outputs of kind {self.kind!r} for {self.n_classes} classes")
+        for member in self.members:
+            _check_member(member, self.n_classes)
+
     @classmethod
     def of(cls, members: tuple[Member, ...], n_classes: int | None) -> Self:
         """Return the pool; probabilities where every member has them, else decision values, else votes."""
@@ -98,6 +104,19 @@ class MemberPool:
         labels = np.asarray(member.estimator.predict(X))
         known = np.asarray(getattr(member.estimator, "classes_", np.arange(len(classes))))
         return (labels[:, np.newaxis] == known[np.newaxis, :]).astype(np.float64)
+
+
+def _check_member(member: Member, n_classes: int | None) -> None:
+    """Refuse codes of classes that are none, and ranges that have no two ends."""
+    classes, ends = member.classes, member.target_range
+    if (classes is None) != (n_classes is None):
+        raise ValueError(f"the member of partition {member.partition} has the classes {classes} of {n_classes}")
+    if classes is not None and n_classes is not None:
+        codes = np.asarray(classes)
+        if codes.ndim != 1 or codes.dtype.kind not in "iu" or not np.isin(codes, np.arange(n_classes)).all():
+            raise ValueError(f"the member of partition {member.partition} has the classes {classes} of {n_classes}")
+    if ends is not None and (np.ndim(ends) != 2 or len(ends) != 2 or np.asarray(ends).dtype.kind != "f"):
+        raise ValueError(f"the member of partition {member.partition} has the targets {ends}")
 
 
 def _n_rows(X: Any) -> int:

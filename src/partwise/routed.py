@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from partwise.aggregation import one_hot
+from partwise.errors import PredictionError
 from partwise.pool import MemberPool
 from partwise.records import Member, OutputKind
 from partwise.routing import Router
@@ -61,4 +62,12 @@ class RoutedPredictor:
 
 
 def _bounded(values: NDArray[np.float64], member: Member) -> NDArray[np.float64]:
-    return values if member.target_range is None else np.clip(values, *member.target_range)
+    ends = member.target_range
+    if ends is None:
+        return values
+    if ends.shape[1] != values.shape[1]:
+        raise PredictionError(
+            f"The member of partition {member.partition} gave {values.shape[1]} values a row, and was fitted on "
+            f"{ends.shape[1]}. Fit it again."
+        )
+    return np.clip(values, *ends)

@@ -45,7 +45,7 @@ def load_model(directory: Path, *, trust: bool = False) -> StoredModel:
         _check_digest(directory, part)
     try:
         return _model(directory, manifest)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
         raise ModelStoreError(
             f"{directory / MANIFEST} has a wrong value ({type(error).__name__}: {error}). {_AGAIN}"
         ) from error

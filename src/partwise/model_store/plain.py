@@ -117,7 +117,7 @@ def predictor_of(plain: dict[str, Any], pool: MemberPool) -> Predictor:
         if isinstance(predictor, Aggregate):
             width = pool.n_classes or (predictor.n_outputs if isinstance(predictor, StackedPredictor) else 1)
             predictor.combine(np.zeros((len(pool.members), 1, width)))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
         raise ModelStoreError(
             f"The predictor in model.json cannot be made ({type(error).__name__}: {error}). Store the model again."
         ) from error

@@ -11,10 +11,18 @@ from numpy.typing import NDArray
 
 from partwise.comparison.holdout import Holdout, hold_out_at_random, hold_out_by_column, hold_out_latest
 from partwise.errors import ConfigurationError, InputError
+from partwise.targets import (
+    as_numbers,
+    check_classes,
+    check_number_of_classes,
+    few_whole_numbers,
+    is_number_type,
+    target_column,
+    target_values,
+    task_of_numbers,
+)
 
 __all__ = ["Dataset", "Roles", "check_columns", "make_dataset"]
-
-_MOST_INTEGER_CLASSES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,32 +187,18 @@ def _same_columns(test_table: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame
 
 def _target(column: "pd.Series[Any]", task: str) -> tuple[NDArray[Any] | None, NDArray[Any]]:
     """Return labels and codes, or None and numbers."""
-    numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    name = str(column.name)
+    whole = target_column(column, name)
+    values = target_values(whole, name)
     if task == "auto":
-        whole = numeric and bool((column % 1 == 0).all())
-        task = (
-            "classification" if not numeric or (whole and column.nunique() <= _MOST_INTEGER_CLASSES) else "regression"
-        )
+        task = task_of_numbers([few_whole_numbers(values)]) if is_number_type(whole.type) else "classification"
     if task == "regression":
-        if not numeric:
-            raise InputError(
-                f"--target {str(column.name)!r} has values such as {column.iloc[0]!r}, which are no numbers to regress "
-                "on. Take --task classification, or another target."
-            )
-        values = column.to_numpy(dtype=np.float64)
-        broken = int((~np.isfinite(values)).sum())
+        numbers = as_numbers(values, name)
+        broken = int((~np.isfinite(numbers)).sum())
         if broken:
-            raise InputError(f"--target {str(column.name)!r} has {broken:,} infinite values. Drop those rows.")
-        return None, values
-    labels, codes = np.unique(column.to_numpy() if numeric else column.astype(str).to_numpy(), return_inverse=True)
-    if len(labels) < 2:
-        raise InputError(
-            f"--target {str(column.name)!r} has 1 class only ({labels.tolist()}): there is nothing to tell apart. "
-            "Choose another target, or other rows."
-        )
-    if len(labels) > len(codes) / 2 and len(codes) > _MOST_INTEGER_CLASSES:
-        raise InputError(
-            f"--target {str(column.name)!r} has {len(labels):,} different values in {len(codes):,} rows: too many for "
-            f"classes. Take {'--task regression' if numeric else 'another target'}."
-        )
+            raise InputError(f"--target {name!r} has {broken:,} infinite values. Drop those rows.")
+        return None, numbers
+    labels, codes = np.unique(values, return_inverse=True)
+    check_number_of_classes(name, len(labels), len(codes))
+    check_classes(labels, name)
     return labels, codes.astype(np.int64)

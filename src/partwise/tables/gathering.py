@@ -11,6 +11,7 @@ from pyarrow import fs, ipc, parquet
 
 from partwise.moments import Moments
 from partwise.stores import Build, StoredPart, footer_digest
+from partwise.targets import target_values
 
 __all__ = ["GROUP_ROWS", "Gather", "gather"]
 
@@ -65,7 +66,7 @@ def gather(shared: Gather, payload: tuple[int, Sequence[tuple[str, NDArray[np.in
             n_counting += group.num_rows if weights is None else int((weights > 0).sum())
             if shared.target is None:
                 continue
-            values = group.column(shared.target).to_pandas().to_numpy()
+            values = target_values(group.column(shared.target), shared.target)
             if counts is not None and shared.labels is not None:
                 counts += np.bincount(np.searchsorted(shared.labels, values), minlength=len(counts))
             else:

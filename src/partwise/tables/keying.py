@@ -11,6 +11,7 @@ from partwise.cutting import rank_within, read_groups, read_times
 from partwise.records import RowKeys
 from partwise.sources import Scan
 from partwise.tables.frames import FrameRules
+from partwise.targets import target_values
 
 __all__ = ["Keying"]
 
@@ -66,7 +67,7 @@ class Keying:
         """
         stratum = rank = None
         if self.labels is not None and seen is not None:
-            values = block.column(self.target).to_pandas().to_numpy()
+            values = target_values(block.column(self.target), str(self.target))
             stratum = np.searchsorted(self.labels, values).astype(np.int64)
             rank = seen[stratum] + rank_within(stratum)
         return RowKeys(

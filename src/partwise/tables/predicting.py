@@ -17,6 +17,7 @@ from partwise.rows import take_rows
 from partwise.sources import Scan
 from partwise.tables.frames import FrameRules
 from partwise.tables.work import in_order, one_by_one
+from partwise.targets import target_values
 
 __all__ = ["check_columns", "judge_scan", "outputs_of", "predict_scan"]
 
@@ -105,7 +106,7 @@ def _judge(shared: tuple[StoredModel, str, NDArray[Any] | None], piece: Piece) -
     model, target, labels = shared
     found: list[Sums] = []
     for block, outputs in outputs_of(model, piece, [target]):
-        values = block.column(target).to_pandas().to_numpy()
+        values = target_values(block.column(target), target)
         if labels is None or model.classes is None:
             said = Outputs.from_array(outputs, "value")
             found.append(ValueSums.of(Truth(values.astype(np.float64)), said))

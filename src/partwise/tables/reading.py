@@ -16,6 +16,7 @@ from partwise.replication import Replicas
 from partwise.stores import PartitionStore, footer_digest
 from partwise.tables.columns import PART, POSITION
 from partwise.tables.frames import FrameRules
+from partwise.targets import target_values
 
 __all__ = ["StoredBlock", "StoredRows"]
 
@@ -124,7 +125,7 @@ class StoredRows:
         return frame if self.encoder is None else self.encoder.transform(frame)
 
     def _targets(self, block: pa.Table) -> NDArray[Any]:
-        values = block.column(self.target).to_pandas().to_numpy()
+        values = target_values(block.column(self.target), self.target)
         return values.astype(np.float64) if self.labels is None else np.searchsorted(self.labels, values)
 
     def _weights(self, block: pa.Table) -> NDArray[np.float64]:

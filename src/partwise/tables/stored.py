@@ -34,6 +34,7 @@ from partwise.tables.scattering import Scatter, Scattered, ScatterTask, scatter,
 from partwise.tables.stored_cut import StoredCut
 from partwise.tables.survey import Survey, survey
 from partwise.tables.work import in_order
+from partwise.targets import target_values
 
 __all__ = ["ScannedRows", "StoredTable"]
 
@@ -139,7 +140,7 @@ class StoredTable:
         weights = None if self.scan.weight is None else block.column(self.scan.weight).cast(pa.float64()).to_numpy()
         targets = keys.stratum
         if targets is None:
-            targets = block.column(self.scan.target).to_pandas().to_numpy(dtype=np.float64)
+            targets = target_values(block.column(self.scan.target), str(self.scan.target)).astype(np.float64)
         return Part(0, keys.features, targets, weights), keys
 
     def cut(self, partitioner: Partitioner, n_partitions: int, seed: int, replication: int) -> StoredCut:

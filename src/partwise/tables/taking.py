@@ -13,6 +13,7 @@ from partwise.protocols import Executor
 from partwise.sources import Scan
 from partwise.tables.sampling import sampled
 from partwise.tables.survey import survey
+from partwise.targets import target_values
 
 __all__ = ["TakenRows", "take"]
 
@@ -59,7 +60,7 @@ def take(
     found = survey(scan, pieces, task, executor, one_class=one_class)
     chosen = keyed_sample(found.n_rows, n_rows, seed)
     block = sampled(pieces, found.starts, chosen, scan.columns, executor)
-    values = block.column(scan.target).to_pandas().to_numpy()
+    values = target_values(block.column(scan.target), str(scan.target))
     weights = None if scan.weight is None else block.column(scan.weight).cast(pa.float64()).to_numpy()
     groups = None if scan.group is None else block.column(scan.group).to_pandas().astype(str).to_numpy(dtype=str)
     return TakenRows(

@@ -21,6 +21,7 @@ __all__ = [
     "read_features",
     "read_scan",
     "read_weights",
+    "wrong_weights",
 ]
 
 
@@ -117,6 +118,12 @@ def check_takes_weights(template: Any) -> None:
         )
 
 
+def wrong_weights(values: NDArray[np.float64]) -> dict[str, int]:
+    """Return how many weights are wrong, by what is wrong with them; empty where all are good."""
+    counts = {"missing (NaN) or infinite": int((~np.isfinite(values)).sum()), "negative": int((values < 0).sum())}
+    return {what: count for what, count in counts.items() if count}
+
+
 def read_weights(weights: Any, X: Any, template: Any) -> NDArray[np.float64] | None:
     """Return sample weights as an array, None where there are none.
 
@@ -129,12 +136,8 @@ def read_weights(weights: Any, X: Any, template: Any) -> NDArray[np.float64] | N
         return None
     check_takes_weights(template)
     values = np.asarray(weights, dtype=np.float64)
-    broken = int((~np.isfinite(values)).sum())
-    if broken:
-        raise InputError(f"sample_weight has {broken:,} missing (NaN) or infinite values. Weights are zero or more.")
-    negative = int((values < 0).sum())
-    if negative:
-        raise InputError(f"sample_weight has {negative:,} negative values. Weights are zero or more.")
+    for what, count in wrong_weights(values).items():
+        raise InputError(f"sample_weight has {count:,} {what} values. Weights are zero or more.")
     if not values.any():
         raise InputError("sample_weight is zero on every row: no row would count. Give some rows a weight.")
     checked: NDArray[np.float64] = _check_sample_weight(values, X, dtype=np.float64)

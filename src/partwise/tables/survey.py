@@ -25,6 +25,7 @@ from partwise.targets import (
     check_target_type,
     target_values,
 )
+from partwise.validation import wrong_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -238,10 +239,8 @@ def _count_weights(counts: PieceCounts, scan: Scan, block: pa.Table) -> None:
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         raise InputError(f"The weight {scan.weight!r} is of type {column.type}. Weights are numbers.")
     values = column.cast(pa.float64()).to_numpy()
-    said = f"the weight {scan.weight!r} is"
-    for what, wrong in (("missing (NaN) or infinite", ~np.isfinite(values)), ("negative", values < 0)):
-        if count := int(wrong.sum()):
-            counts.broken[f"{said} {what}. Weights are zero or more."] += count
+    for what, count in wrong_weights(values).items():
+        counts.broken[f"the weight {scan.weight!r} is {what}. Weights are zero or more."] += count
     counts.n_counting += int((values > 0).sum())
 
 

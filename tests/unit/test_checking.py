@@ -175,11 +175,17 @@ def test_files_that_do_not_tell_their_rows_are_planned_all_the_same(place):
     assert plan.partition_bytes == pytest.approx(plan.table_bytes * 0.8 / 4, abs=1)
 
 
-def test_a_table_of_one_row_is_too_small_to_divide(place):
+@pytest.mark.parametrize(
+    ("n_rows", "said"),
+    [
+        (0, "'wine' has no rows. Give a table with some."),
+        (1, "No row is left to train on. Give a table with more rows, or a smaller --test-size."),
+    ],
+)
+def test_a_table_that_is_too_small_is_told_so(n_rows, said, place):
     """The message says what to do, not that no number of partitions is valid."""
-    _table().head(1).to_parquet(place / "wine.parquet", index=False)
-    (told,) = _told("train")
-    assert told == "No row is left to train on. Give a table with more rows, or a smaller --test-size."
+    _table().head(n_rows).to_parquet(place / "wine.parquet", index=False)
+    assert _told("train") == (said,)
 
 
 def test_the_valid_range_of_a_number_is_told():

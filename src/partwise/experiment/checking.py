@@ -216,7 +216,10 @@ def _wrong_types(config: FitConfig, scan: Scan) -> Iterator[str]:
 
 def _check_setup(config: FitConfig, source: Source, further: Further) -> None:
     """Refuse settings that do not go with any task that the target may turn out to be for."""
-    most = expected_rows(config, rows_of(source)).most_to_train
+    n_rows = rows_of(source)
+    if n_rows == 0:
+        raise InputError(f"{source.name!r} has no rows. Give a table with some.")
+    most = expected_rows(config, n_rows).most_to_train
     complaints: list[list[str]] = []
     for task in _possible_tasks(config, source):
         for n_classes in _TASKS[task]:

@@ -129,6 +129,16 @@ def test_what_a_test_table_lacks_is_told_before_a_row_is_read(command, place):
     assert unlike.startswith("'town' holds text in the table and numbers in the test table. Bring both to one type")
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("kind", [pa.decimal128(9, 2), pa.duration("s"), pa.time32("s")], ids=str)
+def test_what_is_no_time_is_told_by_its_type(command, kind, place):
+    """Decimals, durations and times of day do not say when a row was: the schema is enough to know."""
+    table = parquet.read_table(place / "wine.parquet", use_threads=False).append_column("at", pa.nulls(N_ROWS, kind))
+    parquet.write_table(table, place / "wine.parquet")
+    (told,) = _told(command, time="at")
+    assert re.search(r"--time 'at' is of type .*\. Valid: integers, floats, dates, text", told)
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [

@@ -107,7 +107,7 @@ class ExpectedRows:
 
     @property
     def most_to_train(self) -> int | None:
-        """The largest number of training rows that there can be."""
+        """The largest number of training rows that there can be; classes of one row, never tested, are not known."""
         return self.n_train if self.is_exact else self.n_rows
 
 
@@ -140,7 +140,7 @@ def _check_columns(config: FitConfig, source: Source) -> None:
     config = with_defaults(config, source)
     scan = found.attempt(lambda: scan_of(source, config))
     if scan is not None:
-        found.found += _wrong_types(config, scan)
+        found.found += [*_wrong_types(config, scan), *_wrong_features(scan)]
     if config.test is not None:
         found.attempt(lambda: _check_test_table(config, scan))
     found.tell()
@@ -203,8 +203,15 @@ def _wrong_types(config: FitConfig, scan: Scan) -> Iterator[str]:
         kind = schema.field(scan.weight).type
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
             yield f"--weight {scan.weight!r} is of type {kind}. Weights are numbers. Take another column."
-    if scan.time is not None and _kind(kind := schema.field(scan.time).type) not in {"numbers", "dates", "text", None}:
-        yield f"--time {scan.time!r} is of type {kind}. Valid: numbers, dates, and text such as 2026-01-31T12:00."
+    if scan.time is not None:
+        kind = schema.field(scan.time).type
+        if _kind(kind) not in {"numbers", "dates", "text", None} or pa.types.is_decimal(kind):
+            yield f"--time {scan.time!r} is of type {kind}. Valid: integers, floats, dates, text such as 2026-01-31."
+
+
+def _wrong_features(scan: Scan) -> Iterator[str]:
+    """Yield which features hold several values in a row."""
+    schema = scan.source.schema()
     for name in scan.features:
         kind = schema.field(name).type
         if pa.types.is_nested(kind) and not pa.types.is_struct(kind):

@@ -30,7 +30,7 @@ from partwise.resources import Usage
 
 __all__ = ["Checkpoint", "KeptMembers"]
 
-_FORMAT = 1
+_FORMAT = 2
 """Changes whenever older members must not be taken."""
 _MARK = "mark"
 _CODE: set[str] = set()
@@ -166,6 +166,7 @@ class KeptMembers:
             "classes": None if fitted.classes is None else fitted.classes.tolist(),
             "doubled_rows": fitted.doubled_rows,
             "weight": fitted.weight,
+            "target_range": None if fitted.target_range is None else fitted.target_range.tolist(),
             "seed": fitted.seed,
             "usage": asdict(fitted.usage),
             "node": socket.gethostname(),
@@ -232,6 +233,7 @@ class KeptMembers:
                 classes=None if record["classes"] is None else np.array(record["classes"], dtype=np.int64),
                 doubled_rows=record["doubled_rows"],
                 weight=record["weight"],
+                target_range=None if record["target_range"] is None else np.array(record["target_range"]),
                 seed=record["seed"],
                 usage=Usage(**record["usage"]),
                 kept=True,

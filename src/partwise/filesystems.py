@@ -16,6 +16,9 @@ __all__ = ["WILD", "open_filesystem", "read_whole", "write_whole"]
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 _SETTINGS = re.compile(r"\?(?=\w+=)")
 """Where the settings of a URI begin; another ? stands for one character of a name."""
+_PATIENT = {"gs://", "gcs://"}
+_RETRY_SECONDS = 30
+"""How long Google's client asks again where nothing answers, in place of its 15 minutes; a URI may say otherwise."""
 WILD = re.compile(r"[*?\[]")
 """What makes a path a glob."""
 
@@ -35,6 +38,8 @@ def open_filesystem(given: str) -> tuple[fs.FileSystem, str, str]:
         # A glob is no part of a URI: the file system is opened without it.
         asked = _SETTINGS.search(given)
         place, settings = (given, "") if asked is None else (given[: asked.start()], given[asked.start() :])
+        if scheme.group() in _PATIENT and "retry_limit_seconds" not in settings:
+            settings += f"{'&' if settings else '?'}retry_limit_seconds={_RETRY_SECONDS}"
         wild = WILD.search(place, scheme.end())
         plain = place if wild is None else place[: wild.start()]
         filesystem, path = fs.FileSystem.from_uri(plain + settings)

@@ -78,6 +78,7 @@ class FittedPart:
     weight: float
     seed: int
     usage: Usage
+    target_range: NDArray[np.float64] | None = None
     kept: bool = False
     """Whether it was written to where members are kept."""
 
@@ -108,7 +109,14 @@ def fit_member(job: FitJob, part: Part) -> FittedPart:
                 raise
             X, y, weights, doubled = _doubled_singles(part.X, targets, part.weights)
             fitted = _fit(estimator, X, y, weights)
-    return fitted_part(fitted, _weight_of(part), usage, seed, classes, doubled)
+    record = fitted_part(fitted, _weight_of(part), usage, seed, classes, doubled)
+    return record if classes is not None else replace(record, target_range=_range(part.y))
+
+
+def _range(targets: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the least and the largest of each target, shape (2, targets)."""
+    columns = np.asarray(targets, dtype=np.float64).reshape(len(targets), -1)
+    return np.stack([columns.min(axis=0), columns.max(axis=0)])
 
 
 def fit_payload(shared: tuple[FitJob, PartReader], payload: Any) -> FittedPart:
@@ -334,6 +342,7 @@ def member_of(outcome: TaskOutcome, partitions: Partitions) -> Member:
         n_rows=outcome.rows,
         weight=fitted.weight,
         class_counts=None if counts is None else counts[outcome.id],
+        target_range=fitted.target_range,
         doubled_rows=fitted.doubled_rows,
         seed=fitted.seed,
         fit_seconds=fitted.usage.seconds,

@@ -62,9 +62,8 @@ class Piece(Protocol):
     def nulls(self) -> Mapping[str, int] | None:
         """The number of missing values in each column, None where it is known only when they are read."""
 
-    @property
-    def n_bytes(self) -> int:
-        """About how much memory the rows take."""
+    def n_bytes(self, columns: Sequence[str] | None = None) -> int:
+        """About how much memory the rows take, in the columns asked for."""
 
     @property
     def fingerprint(self) -> str:

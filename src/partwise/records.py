@@ -203,6 +203,8 @@ class Member:
     n_rows: int = 0
     weight: float = 0.0
     class_counts: NDArray[np.int64] | None = None
+    target_range: NDArray[np.float64] | None = None
+    """In regression the least and the largest target that it was fitted on, shape (2, targets)."""
     doubled_rows: int = 0
     """Rows, each the only one of its class, that were repeated for a learner that needs two of each class."""
     seed: int | None = None

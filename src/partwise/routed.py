@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from partwise.aggregation import one_hot
 from partwise.pool import MemberPool
-from partwise.records import OutputKind
+from partwise.records import Member, OutputKind
 from partwise.routing import Router
 from partwise.rows import take_rows
 
@@ -20,7 +20,9 @@ class RoutedPredictor:
     """Members, and the router to them; cell i of the router is the cell of member i.
 
     With ``neighbours`` above one the nearest cells answer together, weighted by how near they are; members without
-    probabilities then vote, as decision values far from a member's own cell have no bound.
+    probabilities then vote, as decision values far from a member's own cell have no bound. Nor have the numbers that
+    a regression gives there: each member keeps to the range of the targets that it was fitted on, as the rules of
+    Cubist do (Quinlan, "Learning with continuous classes", 1992, and the option ``extrapolation`` of the program).
     """
 
     pool: MemberPool
@@ -51,8 +53,12 @@ class RoutedPredictor:
             if len(rows) == 0:
                 continue
             said = self.pool.member_outputs(member, take_rows(X, rows))
-            said = one_hot(said) if self.kind == "vote" else said
+            said = one_hot(said) if self.kind == "vote" else _bounded(said, member)
             if total is None:
                 total = np.zeros((len(cells), said.shape[1]))
             total[rows] += shares[rows, column][:, np.newaxis] * said
         return np.zeros((0, self.pool.n_classes or 1)) if total is None else total
+
+
+def _bounded(values: NDArray[np.float64], member: Member) -> NDArray[np.float64]:
+    return values if member.target_range is None else np.clip(values, *member.target_range)

@@ -5,13 +5,14 @@ from math import ceil
 from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from partwise.errors import InputError
-from partwise.permutation import KeyedPermutation
+from partwise.permutation import KeyedPermutation, mix
 from partwise.records import RowKeys
 
-__all__ = ["GroupSplit", "RandomSplit", "SplitRule", "TimeSplit"]
+__all__ = ["GroupSplit", "RandomSplit", "SplitRule", "TimeSplit", "WordSplit"]
 
 _KEY = 0x7E57
 """Part of the keys, so that the test rows are not those that the same seed puts into one partition."""
@@ -65,20 +66,48 @@ class RandomSplit:
 
 @dataclass(frozen=True, slots=True)
 class GroupSplit:
-    """Whole groups; ``groups`` are sorted, ``held`` says which of them are the test."""
+    """Whole groups: those whose digest is among the smallest, up to ``last``.
 
-    groups: NDArray[Any]
-    held: NDArray[np.bool_]
+    However many groups there are, the rule is two numbers, and goes with every task.
+    """
+
+    seed: int
+    last: int
 
     @classmethod
     def of(cls, groups: NDArray[Any], share: float, seed: int) -> "GroupSplit":
-        """Return the split that holds a random share of the groups out, rounded up."""
-        places = KeyedPermutation(len(groups), (seed, _KEY))(np.arange(len(groups)))
-        return cls(groups, places < ceil(share * len(groups) - 1e-9))
+        """Return the split that holds a random share of the groups out, rounded up; groups are distinct."""
+        digests = np.sort(_digests(groups, seed))
+        return cls(seed, int(digests[ceil(share * len(groups) - 1e-9) - 1]))
+
+    def is_test(self, keys: RowKeys) -> NDArray[np.bool_]:
+        """Return a mask of the test rows, from their groups."""
+        assert keys.group is not None  # noqa: S101 - the rule is of groups
+        return _digests(keys.group, self.seed) <= np.uint64(self.last)
+
+
+def _digests(groups: NDArray[Any], seed: int) -> NDArray[np.uint64]:
+    """Return a word for each group that depends on its value and the seed alone."""
+    values: NDArray[Any]
+    if groups.dtype.kind in "iub":
+        values = groups.astype(np.int64)
+    elif groups.dtype.kind == "f":
+        values = groups.astype(np.float64) + 0.0  # minus zero is zero
+    else:
+        values = groups.astype(object)
+    key = np.random.SeedSequence((seed, _KEY)).generate_state(1, dtype=np.uint64)
+    return mix(pd.util.hash_array(values) ^ key)
+
+
+@dataclass(frozen=True, slots=True)
+class WordSplit:
+    """Rows of which a column says that they are the test; ``test`` are the words that say so."""
+
+    test: tuple[Any, ...]
 
     @classmethod
-    def by_word(cls, words: NDArray[Any], column: str) -> "GroupSplit":
-        """Return the split of groups that are words of a column: ``test`` is held out, in any case of letters.
+    def of(cls, words: NDArray[Any], column: str) -> "WordSplit":
+        """Return the split by the words of a column: ``test`` is held out, in any case of letters.
 
         Raises
         ------
@@ -89,11 +118,11 @@ class GroupSplit:
         others = sorted(set(lower.tolist()) - {"train", "test"})
         if others:
             raise InputError(f"--split-column {column!r} has the values {', '.join(others[:5])}. Valid: train, test.")
-        return cls(words, lower == "test")
+        return cls(tuple(words[lower == "test"].tolist()))
 
     def is_test(self, keys: RowKeys) -> NDArray[np.bool_]:
-        """Return a mask of the test rows, from their groups."""
-        return self.held[np.searchsorted(self.groups, keys.group)]  # type: ignore[arg-type] # there are groups
+        """Return a mask of the test rows, from their words."""
+        return np.isin(keys.group, self.test)  # type: ignore[arg-type] # there are words
 
 
 @dataclass(frozen=True, slots=True)

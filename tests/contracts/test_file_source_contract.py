@@ -16,6 +16,7 @@ from pyarrow import csv, feather, parquet
 
 import partwise
 from partwise.errors import InputError
+from partwise.filesystems import open_filesystem
 from partwise.sources import files, open_source, read_blocks
 
 ROWS = pa.table(
@@ -220,6 +221,14 @@ def test_a_uri_that_cannot_be_opened_is_refused(uri, words):
         partwise.scan(uri)
 
 
+@pytest.mark.parametrize(("settings", "seconds"), [("", 30), ("?scheme=https", 30), ("?retry_limit_seconds=5", 5)])
+def test_a_bucket_that_does_not_answer_is_not_waited_for(settings, seconds):
+    """Google's client would ask again for a quarter of an hour."""
+    filesystem, path, prefix = open_filesystem(f"gs://anonymous@bucket/rows.parquet{settings}")
+    assert filesystem.__reduce__()[1][0]["retry_time_limit"].total_seconds() == seconds
+    assert (path, prefix) == ("bucket/rows.parquet", "gs://")
+
+
 @pytest.mark.parametrize("name", ["a[1].parquet", "a*.parquet", "a?.parquet", "a[1]/0.parquet"])
 @pytest.mark.parametrize("prefix", ["", "file://"])
 def test_a_name_may_look_like_a_glob(name, prefix, tmp_path):
@@ -360,6 +369,13 @@ def _destroy(path, start, length):
 BREAKERS = {"parquet": _broken_parquet, "feather": _broken_feather, "csv": _broken_csv}
 
 
+@pytest.fixture
+def _types_of_one_megabyte(monkeypatch):
+    """Text further down does not tell types."""
+    monkeypatch.setattr(files, "_TYPED_BYTES", (2**20, 2**20))
+
+
+@pytest.mark.usefixtures("_types_of_one_megabyte")
 @pytest.mark.parametrize("ending", BREAKERS)
 def test_only_columns_asked_for_are_read(ending, tmp_path):
     """A column that cannot be read does no harm to who asks for another one."""
@@ -377,6 +393,87 @@ def test_a_dot_in_a_name_is_part_of_it(tmp_path):
     )
     _write(tmp_path / "rows.parquet", table)
     assert _read(tmp_path / "rows.parquet", ["a", "a.b"]).equals(table.select(["a", "a.b"]))
+
+
+# What rows take
+
+
+def _words(n_rows):
+    """Return rows of 8 + 100 bytes, whose words repeat: Parquet holds each of them once."""
+    rng = np.random.default_rng(0)
+    words = np.array([f"word{number:096d}" for number in range(50)])
+    return pa.table({"number": rng.normal(size=n_rows), "word": words[rng.integers(50, size=n_rows)]})
+
+
+@every_format
+def test_sizes_are_those_in_memory(ending, tmp_path):
+    """However much smaller a file is than what is in it, within a tenth; of the columns asked for alone."""
+    table = _words(30_000)
+    _write(tmp_path / f"a.{ending}", table.slice(0, 20_000))
+    _write(tmp_path / f"b.{ending}", table.slice(20_000))
+    pieces = open_source(str(tmp_path)).pieces()
+    assert sum(piece.n_bytes() for piece in pieces) == pytest.approx(table.nbytes, rel=0.1)
+    numbers = sum(piece.n_bytes(["number"]) for piece in pieces)
+    assert numbers == pytest.approx(table.select(["number"]).nbytes, rel=0.1)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "feather", "csv"])
+def test_blocks_of_wide_rows_are_of_bounded_size(ending, tmp_path):
+    """A block has fewer rows where these are large; one row group holds all."""
+    table = pa.table({f"column {place}": np.random.default_rng(place).random(3_000) for place in range(2_500)})
+    path = tmp_path / f"wide.{ending}"
+    WRITERS[ending](table, path, **({"row_group_size": 3_000} if ending == "parquet" else {}))
+    blocks = list(read_blocks(open_source(str(path))))
+    assert max(block.nbytes for block in blocks) < 40 * 2**20
+    assert sum(block.num_rows for block in blocks) == 3_000
+
+
+def test_row_groups_of_any_size_are_read_through_buffers(tmp_path):
+    """What a reader holds does not grow with the row group."""
+    table = pa.table({"one": np.random.default_rng(0).random(12_000_000)})
+    parquet.write_table(table, tmp_path / "rows.parquet", row_group_size=12_000_000, compression="none")
+    (piece,) = open_source(str(tmp_path / "rows.parquet")).pieces()
+    del table
+    before = pa.total_allocated_bytes()
+    held = [pa.total_allocated_bytes() - before for _ in piece.blocks()]
+    assert max(held) < 20 * 2**20
+
+
+# CSV
+
+
+def test_types_follow_from_more_than_the_first_megabyte(tmp_path):
+    """Gaps first and numbers later, whole numbers first and others later."""
+    n_early = 300_000
+    rows = ["early,late", *(["1,"] * n_early), "1.5,7"]
+    (tmp_path / "rows.csv").write_text("\n".join(rows))
+    table = _read(tmp_path / "rows.csv")
+    assert table.schema.types == [pa.float64(), pa.int64()]
+    assert table.slice(n_early).to_pylist() == [{"early": 1.5, "late": 7}]
+
+
+@pytest.mark.usefixtures("_types_of_one_megabyte")
+def test_a_value_of_another_type_beyond_is_told_with_a_mend(tmp_path):
+    """The file, the value, and what to do."""
+    (tmp_path / "rows.csv").write_text("\n".join(["a", *(["1"] * 600_000), "word"]))
+    with pytest.raises(InputError, match=r"rows\.csv(.|\n)*'word'(.|\n)*write the table as Parquet"):
+        _read(tmp_path / "rows.csv")
+
+
+def test_line_breaks_in_quotes_are_part_of_a_text(tmp_path):
+    """Also where a block of text ends in one."""
+    text = "first\nsecond" * 100
+    (tmp_path / "rows.csv").write_text("text,row\n" + "".join(f'"{text}",{row}\n' for row in range(3_000)))
+    table = _read(tmp_path / "rows.csv")
+    assert set(table.column("text").to_pylist()) == {text}
+    assert table.column("row").to_pylist() == list(range(3_000))
+
+
+@pytest.mark.parametrize("name", ["ROWS.CSV", "ROWS.CSV.GZ"])
+def test_endings_may_be_in_capitals(name, tmp_path):
+    """As some programs write them."""
+    WRITERS[name.partition(".")[2].lower()](ROWS, tmp_path / name)
+    assert _read(tmp_path / name).equals(ROWS)
 
 
 # Files that are not what they should be

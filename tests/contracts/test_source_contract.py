@@ -179,14 +179,6 @@ def test_csv_with_rows_of_different_lengths_is_refused(tmp_path):
         read_table(open_source(str(tmp_path / "ragged.csv")))
 
 
-def test_csv_whose_type_changes_late_is_refused_by_name(tmp_path):
-    """A column of numbers with text far down is an InputError that names the file, not rows lost in silence."""
-    lines = "\n".join(str(number) for number in range(400_000))
-    (tmp_path / "mixed.csv").write_text(f"a\n{lines}\nword\n")
-    with pytest.raises(InputError, match=r"mixed\.csv"):
-        read_table(open_source(str(tmp_path / "mixed.csv")))
-
-
 def write_arrow(table, path):
     """Write a Feather file; the usual way refuses columns of one name."""
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:

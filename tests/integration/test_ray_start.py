@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from ast import literal_eval
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,25 @@ def test_compare_joins_the_running_head(cluster):
     ensemble = Comparison.from_json(said.stdout).ensemble
     assert (ensemble.n_members, ensemble.where) == (8, "the Ray cluster at auto")
     assert (home / ".ray" / "auth_token").exists() is token_expected
+
+
+def test_a_ray_of_our_own_listens_on_the_loopback_address_alone(tmp_path):
+    """No port of the driver, of Ray's servers and of its workers can be reached from another machine."""
+    program = (
+        "import psutil, ray\nfrom partwise import RayExecutor\nRayExecutor().connect()\n"
+        "ray.get([ray.remote(lambda: 1).remote() for _ in range(2)])\n"
+        "ours = [psutil.Process(), *psutil.Process().children(recursive=True)]\n"
+        "print({c.laddr.ip for p in ours for c in p.net_connections('inet') if c.status == 'LISTEN'})\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert said.returncode == 0, said.stderr
+    addresses = literal_eval(said.stdout.splitlines()[-1])
+    assert addresses
+    assert addresses <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}

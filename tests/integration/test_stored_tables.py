@@ -16,6 +16,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 import partwise
 from partwise import PartitionedClassifier, PartitionedRegressor, RayExecutor
 from partwise.records import LearnerNeeds
+from partwise.sources import read_blocks
 
 N_ROWS = 5_000
 
@@ -233,6 +234,34 @@ def test_a_dataset_of_ray_data_gives_the_same_members(dataset, tmp_path):
     """Its blocks are pieces like those of a file, and never come to the driver as a whole."""
     model = _tree(tmp_path, executor=RayExecutor()).fit(partwise.scan(dataset, "grade", columns=NUMERIC))
     assert _digests(model) == _digests(_in_memory(_tree(tmp_path)))
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_dataset_of_frames_gives_the_same_members(tmp_path):
+    """Its blocks are frames of pandas, and its schema is pandas' own."""
+    import ray  # noqa: PLC0415 - tests that need no Ray shall not load it
+
+    dataset = ray.data.from_pandas([TABLE.iloc[:300], TABLE.iloc[300:]])
+    model = _tree(tmp_path, executor=RayExecutor()).fit(partwise.scan(dataset, "grade", columns=NUMERIC))
+    assert _digests(model) == _digests(_in_memory(_tree(tmp_path)))
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_blocks_of_a_dataset_that_a_filter_has_emptied_do_no_harm():
+    """They have no rows, and need not know the columns."""
+    import ray  # noqa: PLC0415 - as above
+
+    dataset = ray.data.range(100).map_batches(lambda batch: {"id": batch["id"], "y": batch["id"] % 2})
+    source = partwise.scan(dataset.repartition(10).filter(lambda row: row["id"] < 5), "y").source
+    assert sorted(pa.concat_tables(read_blocks(source)).column("id").to_pylist()) == [0, 1, 2, 3, 4]
+
+
+def test_a_dataset_knows_its_rows_and_sizes(dataset):
+    """Of each block, however small it is."""
+    pieces = partwise.scan(dataset, "grade").source.pieces()
+    assert sum(piece.n_rows for piece in pieces) == len(TABLE)
+    arrow = pa.Table.from_pandas(TABLE[NUMERIC], preserve_index=False)
+    assert sum(piece.n_bytes(NUMERIC) for piece in pieces) == pytest.approx(arrow.nbytes, rel=0.1)
 
 
 def test_a_dataset_of_ray_data_is_predicted(dataset, tmp_path):

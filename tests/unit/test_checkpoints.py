@@ -9,7 +9,7 @@ import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import partwise
 from partwise import Checkpoint, PartitionedClassifier, PartitionedRegressor
@@ -77,6 +77,19 @@ def test_what_is_taken_over_predicts_alike(tmp_path):
     """Members that were written and read say what they said."""
     first, second = _fit(tmp_path, LogisticRegression()), _fit(tmp_path, LogisticRegression())
     np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
+
+
+def test_the_range_of_targets_is_kept(tmp_path):
+    """A member that was taken over knows what it was fitted on: a routed predictor keeps to it."""
+    settings = {"n_partitions": 4, "executor": "inline", "random_state": 0, "combine": "route"}
+    far = np.full((1, 4), 80.0)
+    first, second = (
+        PartitionedRegressor(DecisionTreeRegressor(), checkpoint=Checkpoint(str(tmp_path)), **settings).fit(X, X[:, 0])
+        for _ in range(2)
+    )
+    for one, other in zip(first.members_, second.members_, strict=True):
+        np.testing.assert_array_equal(one.target_range, other.target_range)
+    assert first.predict(far) == second.predict(far)
 
 
 def test_measurements_are_those_of_the_fit(tmp_path):

@@ -197,6 +197,38 @@ def test_local_lines_beat_one_line_in_regression():
     assert mean < 0.5
 
 
+@pytest.fixture(scope="module")
+def steep():
+    """Lines in cells of a steep curve; rows far from every centre, where lines run away."""
+    far = np.array([[90.0, -90.0], [-70.0, 40.0]])
+    return _regressor(combine=Route(2)).fit(X, np.column_stack([np.exp(3 * X[:, 0]), X[:, 1]])), far
+
+
+def test_a_row_far_from_every_centre_gets_no_number_that_its_members_never_saw(steep):
+    """Each target stays within the range of those that the members of its cells were fitted on."""
+    model, far = steep
+    alone = np.stack([model.predictor_.pool.member_outputs(member, far) for member in model.members_])
+    assert np.abs(alone).max(axis=(0, 1)).min() > 10
+    cells = model.partitions_.router.nearest(far, 2)[0]
+    lows, highs = np.stack([member.target_range for member in model.members_], axis=1)
+    said = model.predict(far)
+    assert (said >= lows[cells].min(axis=1) - 1e-9).all()
+    assert (said <= highs[cells].max(axis=1) + 1e-9).all()
+
+
+def test_a_stored_model_keeps_to_the_same_range(steep, tmp_path):
+    """Far rows get from disk what they get from memory."""
+    model, far = steep
+    loaded = load_model(save_model(tmp_path / "m", _stored(model)))
+    np.testing.assert_array_equal(loaded.outputs(far), model.predict_outputs(far))
+
+
+def test_a_mean_of_lines_is_not_bounded():
+    """One line on all rows would say as much."""
+    model = _regressor(combine="mean", partitioner="shuffled").fit(X, X[:, 0])
+    assert model.predict(np.array([[5.0, 0.0]])) > 4 * X[:, 0].max()
+
+
 def test_a_model_is_the_same_by_seed():
     """The same table and seed give the same cells and members."""
     first, again = (_classifier(HistGradientBoostingClassifier(max_iter=3)).fit(X, THREE) for _ in range(2))

@@ -8,7 +8,7 @@ import partwise
 from partwise.comparison.dataset import Roles, make_dataset
 from partwise.errors import InputError
 from partwise.executors import InlineExecutor
-from partwise.sources import arrow, read_blocks
+from partwise.sources import measuring, read_blocks
 from partwise.tables import divide, task_of
 
 N_ROWS = 1_000
@@ -34,7 +34,7 @@ TABLE = _table()
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch):
     """Cut the table into pieces of 150 rows."""
-    monkeypatch.setattr(arrow, "BLOCK_ROWS", 150)
+    monkeypatch.setattr(measuring, "_BLOCK_ROWS", 150)
 
 
 def _divided(target, *, task="classification", split=None, share=0.2, table=TABLE, **roles):
@@ -65,6 +65,15 @@ def test_test_rows_are_those_of_the_table_in_memory(target, roles):
     divided = _divided(target, task=task, **roles)
     assert _rows(divided.test).tolist() == expected.test["row"].tolist()
     assert _rows(divided.train).tolist() == expected.train["row"].tolist()
+
+
+@pytest.mark.parametrize("roles", [{}, {"group": "owner"}, {"time": "day"}], ids=str)
+def test_pieces_know_their_rows(roles):
+    """On each side, without being read again."""
+    divided = _divided("grade", **roles)
+    for side in (divided.train, divided.test):
+        for piece in side.source.pieces():
+            assert piece.n_rows == sum(block.num_rows for block in piece.blocks(["row"]))
 
 
 def test_without_a_share_all_rows_are_trained_on():

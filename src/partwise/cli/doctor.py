@@ -5,6 +5,7 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from partwise.cli import options as o
@@ -16,6 +17,7 @@ _STYLES = {"good": "green", "warning": "yellow", "bad": "bold red"}
 @app.command(epilog="Example: partwise doctor --address auto --storage /shared/store")
 def doctor(
     address: o.Address = None,
+    ship: o.Ship = None,
     storage: o.Storage = None,
     tracking_uri: o.TrackingUri = None,
     output: o.Output = None,
@@ -26,16 +28,20 @@ def doctor(
     # Not at the top: --help should not wait for Ray.
     from partwise.doctor import DoctorConfig, examine  # noqa: PLC0415
 
-    config = DoctorConfig(address=address, storage=storage, tracking_uri=tracking_uri, output=output)
+    config = DoctorConfig.checked(
+        address=address, storage=storage, tracking_uri=tracking_uri, output=output, ship=tuple(ship or ())
+    )
     checks = list(examine(config, say))
+    counts = {state: sum(check.state == state for check in checks) for state in _STYLES}
     if as_json:
         sys.stdout.write(json.dumps([check.model_dump() for check in checks], indent=2) + "\n")
     else:
-        table = Table("", "check", "found")
+        table = Table("", "check", "found, and its mend")
         for check in checks:
-            style = _STYLES[check.state]
-            found = f"{check.found}\n[{style}]{check.mend}[/{style}]" if check.mend else check.found
-            table.add_row(f"[{style}]{check.state}[/{style}]", check.name, found)
+            style, found = _STYLES[check.state], escape(check.found)
+            mend = f"\n[{style}]{escape(check.mend)}[/{style}]" if check.mend else ""
+            table.add_row(f"[{style}]{check.state}[/{style}]", escape(check.name), found + mend)
         Console().print(table)
-    if any(check.state == "bad" for check in checks):
+        Console().print(", ".join(f"{count} {state}" for state, count in counts.items()) + ".", highlight=False)
+    if counts["bad"]:
         raise typer.Exit(1)

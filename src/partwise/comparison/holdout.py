@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from partwise.cutting import read_times, row_keys
 from partwise.errors import InputError
-from partwise.splitting import GroupSplit, RandomSplit, TimeSplit
+from partwise.splitting import GroupSplit, RandomSplit, TimeSplit, WordSplit
 
 __all__ = ["Holdout", "hold_out_at_random", "hold_out_by_column", "hold_out_latest"]
 
@@ -90,7 +90,7 @@ def hold_out_by_column(column: "pd.Series[Any]") -> Holdout:
             f"--split-column {str(column.name)!r} has {missing:,} missing values. Each row is train or test."
         )
     keys = row_keys(len(column), groups=column.astype(str))
-    test = GroupSplit.by_word(np.unique(keys.group), str(column.name)).is_test(keys)  # type: ignore[arg-type] # groups
+    test = WordSplit.of(np.unique(keys.group), str(column.name)).is_test(keys)  # type: ignore[arg-type] # groups
     return _holdout(np.flatnonzero(~test), np.flatnonzero(test), f"the column {str(column.name)!r}")
 
 

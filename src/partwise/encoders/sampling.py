@@ -11,11 +11,11 @@ from partwise.protocols import Encoder
 __all__ = ["encoder_rows", "fit_encoder"]
 
 _VALUES = 10_000_000
-_FEWEST_ROWS, _MOST_ROWS = 20_000, 500_000
+_FEWEST_ROWS, _MOST_ROWS = 2_000, 500_000
 
 
 def encoder_rows(n_columns: int) -> int:
-    """Return on how many rows an encoder is fitted at most: ten million values, 20,000 to 500,000 rows."""
+    """Return on how many rows an encoder is fitted at most: ten million values, 2,000 to 500,000 rows."""
     return min(max(_FEWEST_ROWS, _VALUES // max(n_columns, 1)), _MOST_ROWS)
 
 

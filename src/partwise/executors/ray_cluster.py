@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,13 +14,26 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import ray
+from ray._private import ray_constants
 from ray._private.services import canonicalize_bootstrap_address  # Ray has no public name for what "auto" means
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from partwise.attempts import failure_of
 from partwise.errors import AddressError, ClusterError, InputError
+from partwise.executors.timeouts import call_with_timeout
 
-__all__ = ["ClusterSize", "cluster_size", "connect", "is_connected", "largest_memory", "on_every_node"]
+__all__ = [
+    "ClusterSize",
+    "cause_of",
+    "cluster_size",
+    "connect",
+    "disconnect",
+    "host_and_port",
+    "is_connected",
+    "largest_memory",
+    "on_every_node",
+    "shipped_path",
+]
 
 _OURS: list[tuple[str | None, tuple[str, ...]]] = []
 """How this process was connected, where partwise did it."""
@@ -42,7 +56,7 @@ def is_connected() -> bool:
     return bool(ray.is_initialized()) and os.getpid() == _PROCESS
 
 
-def connect(address: str | None, ship: tuple[str, ...]) -> None:
+def connect(address: str | None, ship: tuple[str, ...]) -> bool:
     """Make sure that this process has a Ray connection; one that exists is reused and left alone.
 
     Parameters
@@ -52,6 +66,10 @@ def connect(address: str | None, ship: tuple[str, ...]) -> None:
         ``HOST:PORT`` or ``ray://HOST:PORT``.
     ship
         Files or directories of the user's own modules that the nodes shall be able to import.
+
+    Returns
+    -------
+    Whether a cluster that others have started was joined just now.
 
     Raises
     ------
@@ -63,16 +81,23 @@ def connect(address: str | None, ship: tuple[str, ...]) -> None:
     with _STARTING:
         if is_connected():
             _check_same(address, ship)
-            return
+            return False
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if ship:
-            options["runtime_env"] = {"py_modules": [str(_existing(path)) for path in ship]}
+            options["runtime_env"] = {"py_modules": [str(shipped_path(path)) for path in ship]}
+        joins = address not in {None, "local"}
         with _own_sigterm():
-            if address in {None, "local"}:
-                _start_local(options)
-            else:
+            if joins:
                 _join(str(address), options)
+            else:
+                _start_local(options)
         _OURS[:] = [(address, ship)]
+        return joins
+
+
+def disconnect() -> None:
+    """Leave Ray, so that the next connection is a new one."""
+    ray.shutdown()
 
 
 @contextmanager
@@ -101,11 +126,11 @@ def _check_same(address: str | None, ship: tuple[str, ...]) -> None:
 
 
 def _start_local(options: dict[str, Any]) -> None:
-
     # Ray's usage statistics want the internet and delay the start where there is none.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **options)
+        with _loopback_alone():
+            ray.init(address="local", include_dashboard=False, **options)
     except Exception as error:
         raise ClusterError(
             f"Ray could not be started on this machine: {_first_line(error)} Next: look for a full disk or too little "
@@ -116,12 +141,27 @@ def _start_local(options: dict[str, Any]) -> None:
         token.chmod(0o600)  # Ray writes it readable for everyone
 
 
-def _join(address: str, options: dict[str, Any]) -> None:
+@contextmanager
+def _loopback_alone() -> Iterator[None]:
+    """Let Ray listen on 127.0.0.1 alone, as it does by itself on macOS and Windows.
 
+    Elsewhere it takes the address of the machine's network, also where it is told to take that of the loopback.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+def _join(address: str, options: dict[str, Any]) -> None:
     _check_reachable(_running_here() if address == "auto" else address)
-    fault = _within(_JOIN_SECONDS, lambda: ray.init(address=address, **options))
-    if fault is not None:
-        raise AddressError(_explain(address, fault)) from fault
+    try:
+        # Ray waits minutes for a port that speaks something else.
+        call_with_timeout(lambda: ray.init(address=address, **options), _JOIN_SECONDS)
+    except Exception as error:
+        raise AddressError(_explain(address, error)) from error
 
 
 def _running_here() -> str:
@@ -135,28 +175,16 @@ def _running_here() -> str:
         ) from error
 
 
-def _within(seconds: float, call: Callable[[], object]) -> Exception | None:
-    """Return what the call raised, or a TimeoutError: Ray waits minutes for a port that speaks something else."""
-    faults: list[Exception] = []
+def host_and_port(address: str) -> tuple[str, int]:
+    """Return the two parts of an address such as ``HOST:PORT`` or ``ray://HOST:PORT``.
 
-    def attempt() -> None:
-        try:
-            call()
-        except Exception as error:  # noqa: BLE001 - the waiting thread is told
-            faults.append(error)
-
-    thread = threading.Thread(target=attempt, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        return TimeoutError(f"no answer within {seconds:.0f} seconds")
-    return faults[0] if faults else None
-
-
-def _check_reachable(address: str) -> None:
-    """Try the TCP port first: Ray itself waits for minutes before it gives up."""
-    parts = urlsplit(address if "://" in address else f"//{address}")
+    Raises
+    ------
+    AddressError
+        If it has no such parts.
+    """
     try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None
@@ -165,10 +193,16 @@ def _check_reachable(address: str) -> None:
             f"The address {address!r} is not understood. Valid: auto, HOST:PORT (port 6379 unless the head was started "
             "with another), ray://HOST:10001; leave it out to start Ray on this machine."
         )
+    return host, port
+
+
+def _check_reachable(address: str) -> None:
+    """Try the TCP port first: Ray itself waits for minutes before it gives up."""
+    host, port = host_and_port(address)
     try:
         socket.create_connection((host, port), timeout=_CONNECT_SECONDS).close()
     except OSError as error:
-        option = "--ray-client-server-port" if parts.scheme == "ray" else "--port"
+        option = "--ray-client-server-port" if address.startswith("ray://") else "--port"
         raise AddressError(
             f"No Ray cluster answers at {address!r}: {error}. Start one there with `ray start --head {option}={port}`, "
             "correct --address, or leave it out to start Ray on this machine."
@@ -200,7 +234,14 @@ def _first_line(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _existing(path: str) -> Path:
+def shipped_path(path: str) -> Path:
+    """Return the absolute path of a module of the user's own.
+
+    Raises
+    ------
+    InputError
+        If nothing is there.
+    """
     found = Path(path).expanduser().resolve()
     if not found.exists():
         raise InputError(f"There is nothing to ship at {path!r}. Give the path of a Python file or package directory.")
@@ -243,28 +284,56 @@ def held_cpus() -> float | None:
     return float(context.get_assigned_resources().get("CPU", 0.0))
 
 
-def on_every_node(work: Callable[[Any], Any], argument: Any, seconds: float) -> dict[str, Any]:
-    """Call ``work(argument)`` once on each node of the cluster; return its values, or failures, by the node's address.
+def on_every_node(work: Callable[[Any, Any], Any], argument: Any, seconds: float) -> dict[str, Any]:
+    """Call ``work(argument, place)`` once on each node; return its values, or failures, by the node's address.
 
-    What does not answer within so many seconds is a failure too.
+    ``place`` says what Ray has there: ``object_store``, in bytes, and ``temporary``, its folder. The work travels by
+    value, with all that it uses of its package, so that a node without the package answers too; let it return
+    built-in types. What does not answer within so many seconds is a failure.
     """
-    addresses = {node["NodeID"]: f"{node['NodeManagerAddress']}/{node['NodeID'][:8]}" for node in _alive()}
+    nodes = {node["NodeID"]: node for node in _alive()}
+    addresses = {node: f"{each['NodeManagerAddress']}/{node[:8]}" for node, each in nodes.items()}
     remote = ray.remote(max_retries=0, num_cpus=0)(work)
-    asked = {
-        remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(argument): node
-        for node in addresses
-    }
+    asked = {}
+    with _pickled_by_value(work):
+        for node, each in nodes.items():
+            there = NodeAffinitySchedulingStrategy(node, soft=False)
+            asked[remote.options(scheduling_strategy=there).remote(argument, _place(each))] = node
     done, silent = ray.wait(list(asked), num_returns=len(asked), timeout=seconds)
     answers: dict[str, Any] = {}
     for reference in done:
         try:
             answers[addresses[asked[reference]]] = ray.get(reference)
         except ray.exceptions.RayError as error:
-            answers[addresses[asked[reference]]] = failure_of(getattr(error, "cause", None) or error)
+            answers[addresses[asked[reference]]] = failure_of(cause_of(error))
     for reference in silent:
         ray.cancel(reference, force=True)
         answers[addresses[asked[reference]]] = failure_of(TimeoutError(f"no answer within {seconds:.0f} seconds"))
     return dict(sorted(answers.items()))
+
+
+def cause_of(error: Exception) -> BaseException:
+    """Return what went wrong itself, which says it in a line: what Ray wraps around it is a page of text."""
+    cause = getattr(error, "cause", None) or error
+    refused = getattr(cause, "client_exc", None)  # a worker could not unpickle what it was sent
+    return refused if isinstance(refused, BaseException) else cause
+
+
+@contextmanager
+def _pickled_by_value(work: Callable[..., Any]) -> Iterator[None]:
+    """Let a function travel with all that it uses of its package."""
+    package = sys.modules[work.__module__.partition(".")[0]]
+    ray.cloudpickle.register_pickle_by_value(package)
+    try:
+        yield
+    finally:
+        ray.cloudpickle.unregister_pickle_by_value(package)
+
+
+def _place(node: dict[str, Any]) -> dict[str, Any]:
+    # A node does not name its temporary folder, but a socket in the session's folder there.
+    folder, _, _ = str(node["ObjectStoreSocketName"]).rpartition("/session_")
+    return {"object_store": int(node["Resources"].get("object_store_memory", 0)), "temporary": folder}
 
 
 def _alive() -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from ray import exceptions
 from threadpoolctl import ThreadpoolController
 
 from partwise.attempts import attempt, failure_of
-from partwise.executors.ray_cluster import ClusterSize, held_cpus, largest_memory
+from partwise.executors.ray_cluster import ClusterSize, cause_of, held_cpus, largest_memory
 from partwise.records import FailureReason, Task, TaskFailure, TaskOutcome
 
 __all__ = ["Flight", "Limits"]
@@ -128,10 +128,10 @@ class Flight:
 
     def run(self, tasks: Iterable[Task]) -> Generator[TaskOutcome, None, None]:
         """Yield the outcomes of tasks as they complete; what is under way is cancelled when nobody wants more."""
+        size, looked = self.measure(), time.monotonic()  # first: it connects, and Ray by itself would join any cluster
         inside = held_cpus() is not None
         shared_box = [ray.put(self.shared)]
         waiting = iter(tasks)
-        size, looked = self.measure(), time.monotonic()
         try:
             while True:
                 while len(self.in_flight) < self._most(size, inside=inside) and (batch := self._next(waiting)):
@@ -196,9 +196,7 @@ class Flight:
             outcomes: list[TaskOutcome] = ray.get(value)
         except (exceptions.RayError, StopIteration) as error:
             del self.in_flight[reference]
-            # What Ray wraps around a worker's own error is a page of text; the cause says it in a line.
-            cause = getattr(error, "cause", None) or error
-            return self._failed(sent.tasks, failure_of(cause, _reason(error)))
+            return self._failed(sent.tasks, failure_of(cause_of(error), _reason(error)))
         if not outcomes:
             sent.began = time.monotonic()
             return []

@@ -8,7 +8,8 @@ from typing import Any
 
 from partwise.attempts import run_in_process
 from partwise.errors import ClusterError
-from partwise.executors.ray_cluster import ClusterSize, cluster_size, connect, is_connected
+from partwise.executors.node_versions import check_node_versions
+from partwise.executors.ray_cluster import ClusterSize, cluster_size, connect, disconnect, is_connected
 from partwise.executors.ray_flight import Flight, Limits
 from partwise.records import Task, TaskOutcome
 
@@ -54,9 +55,9 @@ class RayExecutor:
         Raises
         ------
         ClusterError
-            If it cannot be reached or started.
+            If it cannot be reached or started, its nodes run other versions, or none has the CPUs of a task.
         """
-        connect(self.address, self.ship)
+        self._size()
 
     @property
     def slots(self) -> int:
@@ -82,7 +83,12 @@ class RayExecutor:
     def _size(self) -> ClusterSize:
         if self._alone:
             return ClusterSize(slots=1, nodes=1)
-        connect(self.address, self.ship)
+        if connect(self.address, self.ship):
+            try:
+                check_node_versions()
+            except ClusterError:
+                disconnect()  # another attempt shall be told as well
+                raise
         return cluster_size(self.cpus_per_task)
 
     def run(

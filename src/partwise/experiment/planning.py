@@ -90,7 +90,7 @@ def plan_training(config: TrainConfig) -> TrainingPlan:
     given = None if config.test is None else rows_of(open_source(str(config.test)))
     rows = expected_rows(config, rows_of(source), given)
     pieces = source.pieces()
-    table_bytes = sum(piece.n_bytes for piece in pieces)
+    table_bytes = sum(piece.n_bytes(scan.columns) for piece in pieces)
     partition_bytes = int(_training_share(config) * table_bytes) * config.replication // config.partitions
     workers = max(1, (os.cpu_count() or 1) // config.cpus_per_member)
     worker_bytes = _WORKER_BYTES + _COPIES * partition_bytes

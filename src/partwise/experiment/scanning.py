@@ -47,7 +47,7 @@ class Scanned:
 def is_too_large(source: Source) -> bool:
     """Return whether a table would take over a quarter of the free memory; False where that is not known."""
     free = available_memory()
-    return free is not None and sum(piece.n_bytes for piece in source.pieces()) > _SHARE * free
+    return free is not None and sum(piece.n_bytes() for piece in source.pieces()) > _SHARE * free
 
 
 def divided_scan(config: FitConfig, source: Source, executor: Executor) -> tuple[TaskName, Divided]:
@@ -106,5 +106,5 @@ def _held_rows(source: Source, n_rows: int) -> int:
     free = available_memory()
     if free is None:
         return n_rows
-    row_bytes = max(1.0, sum(piece.n_bytes for piece in source.pieces()) / n_rows)
+    row_bytes = max(1.0, sum(piece.n_bytes() for piece in source.pieces()) / n_rows)
     return min(n_rows, max(1_000, int(free / (_COPIES * row_bytes))))

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from partwise.errors import ModelStoreError
 from partwise.model_store.objects import FORMATS, deserialise, digest
 from partwise.model_store.plain import array_of, predictor_of
-from partwise.model_store.saving import FORMAT_VERSION, MANIFEST
+from partwise.model_store.saving import ARRAYS, FORMAT_VERSION, MANIFEST
 from partwise.model_store.stored import StoredModel
 from partwise.pool import MemberPool
 from partwise.records import Member, OutputKind
@@ -129,6 +129,6 @@ def _object(directory: Path, part: Mapping[str, Any]) -> Any:
 
 def _member(directory: Path, part: Mapping[str, Any]) -> Member:
     values = {field.name: part[field.name] for field in fields(Member) if field.name in part}
-    for name in ("classes", "class_counts"):
-        values[name] = array_of(part[name])
+    for name in ARRAYS:
+        values[name] = array_of(part.get(name))
     return Member(**values | {"estimator": _object(directory, part)})

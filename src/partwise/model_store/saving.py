@@ -23,7 +23,7 @@ FORMAT_VERSION = 1
 MANIFEST = "model.json"
 
 _LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy", "skops", "skrub", "xgboost", "lightgbm")
-_ARRAYS = ("classes", "class_counts")
+ARRAYS = ("classes", "class_counts", "target_range")
 
 
 def save_model(directory: Path, model: StoredModel) -> Path:
@@ -71,7 +71,7 @@ def save_model(directory: Path, model: StoredModel) -> Path:
 
 def _plain_member(member: Member) -> dict[str, Any]:
     names = [field.name for field in fields(Member) if field.name != "estimator"]
-    return {name: plain_array(getattr(member, name)) if name in _ARRAYS else getattr(member, name) for name in names}
+    return {name: plain_array(getattr(member, name)) if name in ARRAYS else getattr(member, name) for name in names}
 
 
 def _write_object(directory: Path, stem: str, thing: Any, pickled: list[str]) -> dict[str, str]:

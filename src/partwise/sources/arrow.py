@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from partwise.errors import InputError
 from partwise.provenance import data_digest
-from partwise.sources.pieces import BLOCK_ROWS
+from partwise.sources.measuring import block_rows
 
 __all__ = ["ArrowSource", "as_arrow"]
 
@@ -57,8 +57,9 @@ class ArrowSource:
 
     def pieces(self) -> "list[ArrowPiece]":
         """Return slices, in the order of the rows."""
-        starts = range(0, self.table.num_rows, BLOCK_ROWS)
-        return [ArrowPiece(self.table.slice(start, BLOCK_ROWS), start) for start in starts]
+        n_rows = self.table.num_rows
+        size = block_rows(self.table.nbytes / max(1, n_rows))
+        return [ArrowPiece(self.table.slice(start, size), start) for start in range(0, n_rows, size)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,9 @@ class ArrowPiece:
         """The number of missing values by column."""
         return {name: self.table.column(name).null_count for name in self.table.column_names}
 
-    @property
-    def n_bytes(self) -> int:
-        """How much memory the rows take."""
-        return int(self.table.nbytes)
+    def n_bytes(self, columns: Sequence[str] | None = None) -> int:
+        """How much memory the rows take, in the columns asked for."""
+        return int((self.table if columns is None else self.table.select(list(columns))).nbytes)
 
     @property
     def fingerprint(self) -> str:

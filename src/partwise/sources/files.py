@@ -9,19 +9,23 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-from pyarrow import csv, ipc, parquet
+from pyarrow import ipc, parquet
 
 from partwise.errors import InputError
+from partwise.sources.csv_files import open_csv
 from partwise.sources.locating import FORMATS, FileFacts, Located, locate
-from partwise.sources.pieces import ARROW_FORMATS, FilePiece, unreadable
+from partwise.sources.measuring import Measure, measure
+from partwise.sources.pieces import FilePiece, unreadable
 from partwise.sources.schemas import unified
 
 __all__ = ["FORMATS", "FileSource"]
 
 _PIECE_BYTES, _PIECE_ROWS = 32 * 2**20, 500_000
 """Row groups of a Parquet file are read together up to so many bytes in memory, and so many rows."""
-_PACKED = 5
-"""How much larger the content of a compressed text file is, about."""
+_TYPED_BYTES = (2**20, 2**26)
+"""How much text of a CSV file tells the types of its columns: the least, and the most of all files together."""
+_FORMS = {"csv": ds.CsvFileFormat, "feather": ds.IpcFileFormat, "parquet": ds.ParquetFileFormat}
+"""What finds the keys that folders say."""
 
 
 @dataclass(frozen=True)
@@ -86,19 +90,22 @@ class FileSource:
     @cached_property
     def _opened(self) -> tuple[pa.Schema, list[FilePiece]]:
         files = self.located.files
-        looks = [self._look(file) for file in files]
+        measured = self._measure()
+        looks = [self._look(file, measured) for file in files]
         said, typed = self._keys()
         # What files have themselves counts, not what their folders say again.
         hive = pa.schema([each for each in typed if each.name not in looks[0].schema.names])
         schema = unified({file.path: look.schema for file, look in zip(files, looks, strict=True)})
         whole = pa.schema([*schema, *hive], metadata=schema.metadata)
         return whole, [
-            self._piece(file, part, whole, {name: said[file.path].get(name) for name in hive.names})
+            self._piece(file, part, whole, {name: said[file.path].get(name) for name in hive.names}, measured)
             for file, look in zip(files, looks, strict=True)
             for part in look.parts
         ]
 
-    def _piece(self, file: FileFacts, part: "_FilePart", schema: pa.Schema, keys: dict[str, Any]) -> FilePiece:
+    def _piece(
+        self, file: FileFacts, part: "_FilePart", schema: pa.Schema, keys: dict[str, Any], measured: Measure
+    ) -> FilePiece:
         nulls = part.nulls
         if nulls is not None:
             nulls = nulls | {name: (part.n_rows or 0) for name, value in keys.items() if value is None}
@@ -107,28 +114,46 @@ class FileSource:
             file=file,
             format=self.located.format,
             schema=schema,
-            n_bytes=part.n_bytes,
+            row_bytes=measured.row_bytes,
+            about_rows=part.about_rows if part.n_rows is None else part.n_rows,
             keys=tuple(keys.items()),
             row_groups=part.row_groups,
             n_rows=part.n_rows,
             nulls=nulls,
         )
 
-    def _look(self, file: FileFacts) -> "_Look":
+    def _measure(self) -> Measure:
+        """Return what rows take; a file that cannot be read for it is named when all files are looked at."""
+        try:
+            return measure(self.located)
+        except (pa.ArrowInvalid, OSError, UnicodeDecodeError):
+            return Measure({}, 0.0)
+
+    def _look(self, file: FileFacts, measured: Measure) -> "_Look":
         """Return what a file tells without its rows being read."""
         try:
-            names = _column_names(self.located, file)
-            twice = sorted(name for name, count in Counter(names).items() if count > 1)
-            if twice:
-                raise InputError(f"{file.path!r} has duplicate columns: {', '.join(twice)}. Rename them.")
             if self.located.format == "parquet":
                 with self.located.filesystem.open_input_file(file.path) as opened:
-                    return _look_of_parquet(parquet.ParquetFile(opened))
-            fragment = ARROW_FORMATS[self.located.format].make_fragment(file.path, self.located.filesystem)
-            packed = _PACKED if file.path.lower().endswith(".gz") else 1
-            return _Look(fragment.physical_schema, (_FilePart(n_bytes=packed * file.size),))
+                    look = _look_of_parquet(parquet.ParquetFile(opened), measured)
+            else:
+                part = _FilePart(about_rows=int(file.size * measured.rows_per_byte))
+                look = _Look(self._schema_of(file), (part,))
+            twice = sorted(name for name, count in Counter(look.schema.names).items() if count > 1)
         except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
             raise unreadable(file.path, self.located.format, error) from error
+        if twice:
+            raise InputError(f"{file.path!r} has duplicate columns: {', '.join(twice)}. Rename them.")
+        return look
+
+    def _schema_of(self, file: FileFacts) -> pa.Schema:
+        """Return the schema of a CSV or Feather file; text tells types by its values."""
+        filesystem, files = self.located.filesystem, self.located.files
+        if self.located.format == "csv":
+            low, high = _TYPED_BYTES
+            with open_csv(filesystem, file.path, block_bytes=max(low, high // len(files))) as reader:
+                return reader.schema
+        with filesystem.open_input_file(file.path) as opened:
+            return ipc.open_file(opened).schema
 
     def _keys(self) -> tuple[dict[str, dict[str, Any]], pa.Schema]:
         """Return what the folders of each file say, and the types of these columns."""
@@ -138,7 +163,7 @@ class FileSource:
             return {path: {} for path in paths}, pa.schema([])
         options = ds.FileSystemFactoryOptions(partition_base_dir=base)
         options.partitioning_factory = ds.HivePartitioning.discover()
-        form = ARROW_FORMATS[self.located.format]
+        form = _FORMS[self.located.format]()
         factory = ds.FileSystemDatasetFactory(self.located.filesystem, paths, form, options)
         typed = factory.inspect_schemas()[-1]  # the last is that of the folders
         found = factory.finish(typed).get_fragments()
@@ -149,7 +174,7 @@ class FileSource:
 class _FilePart:
     """What a piece of a file knows of itself."""
 
-    n_bytes: int
+    about_rows: int = 0
     row_groups: tuple[int, ...] | None = None
     n_rows: int | None = None
     nulls: dict[str, int] | None = None
@@ -163,54 +188,28 @@ class _Look:
     parts: tuple[_FilePart, ...]
 
 
-def _column_names(located: Located, file: FileFacts) -> list[str]:
-    """Return the names of the columns, also where they repeat: a dataset of Arrow would not open then."""
-    if located.format == "csv":
-        with located.filesystem.open_input_stream(file.path) as opened, csv.open_csv(opened) as reader:
-            return list(reader.schema.names)
-    with located.filesystem.open_input_file(file.path) as opened:
-        if located.format == "parquet":
-            return list(parquet.read_schema(opened).names)
-        return list(ipc.open_file(opened).schema.names)
-
-
-def _look_of_parquet(whole: parquet.ParquetFile) -> _Look:
+def _look_of_parquet(whole: parquet.ParquetFile, measured: Measure) -> _Look:
     """Return the row groups, those that follow each other put together while they are small."""
-    metadata, width = whole.metadata, _fixed_width(whole.schema_arrow)
+    metadata = whole.metadata
+    most = min(_PIECE_ROWS, _PIECE_BYTES // max(1.0, sum(measured.row_bytes.values())))
     parts: list[_FilePart] = []
     held: list[int] = []
-    size = rows = 0
+    rows = 0
     for index in range(metadata.num_row_groups):
-        group = metadata.row_group(index)
-        n_bytes = _size_of(group, width)
-        if held and (size + n_bytes > _PIECE_BYTES or rows + group.num_rows > _PIECE_ROWS):
-            parts.append(_part(metadata, held, width))
-            held, size, rows = [], 0, 0
+        group_rows = metadata.row_group(index).num_rows
+        if held and rows + group_rows > most:
+            parts.append(_part(metadata, held))
+            held, rows = [], 0
         held.append(index)
-        size, rows = size + n_bytes, rows + group.num_rows
+        rows += group_rows
     if held:
-        parts.append(_part(metadata, held, width))
+        parts.append(_part(metadata, held))
     return _Look(whole.schema_arrow, tuple(parts))
 
 
-def _fixed_width(schema: pa.Schema) -> int:
-    """Return how many bytes a row takes in the columns whose values are of one size."""
-    return sum(each.type.bit_width for each in schema if pa.types.is_primitive(each.type)) // 8
-
-
-def _size_of(group: parquet.RowGroupMetaData, width: int) -> int:
-    """Return about how much memory a row group takes; the file's own count is of encoded values."""
-    return max(group.total_byte_size, width * group.num_rows)
-
-
-def _part(metadata: parquet.FileMetaData, indices: Sequence[int], width: int) -> _FilePart:
+def _part(metadata: parquet.FileMetaData, indices: Sequence[int]) -> _FilePart:
     groups = [metadata.row_group(index) for index in indices]
-    return _FilePart(
-        n_bytes=sum(_size_of(group, width) for group in groups),
-        row_groups=tuple(indices),
-        n_rows=sum(group.num_rows for group in groups),
-        nulls=_nulls(groups),
-    )
+    return _FilePart(row_groups=tuple(indices), n_rows=sum(group.num_rows for group in groups), nulls=_nulls(groups))
 
 
 def _nulls(groups: Sequence[parquet.RowGroupMetaData]) -> dict[str, int] | None:

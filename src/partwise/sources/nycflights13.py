@@ -19,6 +19,8 @@ __all__ = ["FlightsSource"]
 _LATE_MINUTES = 15
 _AFTER_DEPARTURE = ("dep_time", "dep_delay", "arr_time", "arr_delay", "air_time")
 _BLOCK_ROWS = 65_536
+_ROWS = 327_346
+"""Flights that arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class FlightsSource:
 
     def schema(self) -> pa.Schema:
         """Return the names and types of the columns."""
-        return _schema()
+        return _first_block().schema
 
     def pieces(self) -> "tuple[FlightsSource]":
         """Return the flights as one piece: they are one file in an archive."""
@@ -52,10 +54,11 @@ class FlightsSource:
         """The number of missing values by column, known only when they are read."""
         return
 
-    @property
-    def n_bytes(self) -> int:
-        """About how much memory the rows take."""
-        return 50_000_000
+    def n_bytes(self, columns: Sequence[str] | None = None) -> int:
+        """About how much memory the rows take, in the columns asked for."""
+        table = _first_block()
+        chosen = table if columns is None else table.select(list(columns))
+        return int(_ROWS / table.num_rows * chosen.nbytes)
 
     @property
     def fingerprint(self) -> str:
@@ -81,8 +84,8 @@ class FlightsSource:
 
 
 @cache
-def _schema() -> pa.Schema:
-    return next(FlightsSource().blocks()).schema
+def _first_block() -> pa.Table:
+    return next(FlightsSource().blocks())
 
 
 def _archive() -> Path:

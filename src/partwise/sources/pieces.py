@@ -2,32 +2,27 @@
 
 import secrets
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-from pyarrow import csv, fs, parquet
+from pyarrow import fs, parquet
 
 from partwise.errors import InputError
+from partwise.sources.csv_files import open_csv
 from partwise.sources.locating import FileFacts
+from partwise.sources.measuring import block_rows
 
-__all__ = ["ARROW_FORMATS", "BLOCK_ROWS", "FilePiece", "unreadable"]
+__all__ = ["FilePiece", "unreadable"]
 
-BLOCK_ROWS = 65_536
+_BUFFERED_BYTES = 64 * 2**20
+"""Row groups of more packed bytes are read through buffers that take so much together."""
+_BUFFER_BYTES = (2**14, 2**20)
+"""The least and the most that the buffer of one column takes."""
 _UNKNOWN = secrets.token_hex(8)
 """Another one in each run."""
-
-ARROW_FORMATS = {
-    "csv": ds.CsvFileFormat(
-        # An empty field is a missing value in a column of text too, not a text of its own.
-        convert_options=csv.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=False)
-    ),
-    "feather": ds.IpcFileFormat(),
-    "parquet": ds.ParquetFileFormat(),
-}
-"""How Arrow calls the formats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +37,10 @@ class FilePiece:
         Columns whose values the folders say (``year=2013``), the same for all rows.
     row_groups
         Which ones; None for the whole file.
-    n_bytes
-        About how much memory the rows take.
+    row_bytes
+        About how much memory a row takes, by column.
+    about_rows
+        About how many rows there are.
     n_rows, nulls
         The number of rows, and of missing values in each column, where the file tells without being read.
     """
@@ -52,11 +49,16 @@ class FilePiece:
     file: FileFacts
     format: str
     schema: pa.Schema
-    n_bytes: int
+    row_bytes: Mapping[str, float] = field(compare=False)
+    about_rows: int
     keys: tuple[tuple[str, Any], ...] = ()
     row_groups: tuple[int, ...] | None = None
     n_rows: int | None = None
     nulls: dict[str, int] | None = field(default=None, compare=False)
+
+    def n_bytes(self, columns: Sequence[str] | None = None) -> int:
+        """About how much memory the rows take, in the columns asked for."""
+        return int(self.about_rows * self._row_bytes(columns))
 
     @property
     def fingerprint(self) -> str:
@@ -91,23 +93,50 @@ class FilePiece:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, UnicodeDecodeError) as error:
             raise unreadable(self.file.path, self.format, error) from error
 
+    def _row_bytes(self, columns: Sequence[str] | None) -> float:
+        return sum(self.row_bytes.get(name, 0.0) for name in (self.schema.names if columns is None else columns))
+
     def _batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        if self.format == "parquet":
-            with self.filesystem.open_input_file(self.file.path) as opened:
-                # Not through a dataset: that reads whole row groups at once, which may be of any size.
-                whole = parquet.ParquetFile(opened, page_checksum_verification=True)
-                groups = range(whole.num_row_groups) if self.row_groups is None else self.row_groups
-                if columns:
-                    yield from whole.iter_batches(BLOCK_ROWS, list(groups), columns, use_threads=False)
-                else:
-                    for group in groups:
-                        yield _empty(whole.metadata.row_group(group).num_rows)
-            return
-        fragment = ARROW_FORMATS[self.format].make_fragment(self.file.path, self.filesystem)
-        own = pa.schema([each for each in self.schema if each.name not in dict(self.keys)])
-        yield from fragment.to_batches(
-            schema=own, columns=columns, batch_size=BLOCK_ROWS, use_threads=False, batch_readahead=1
-        )
+        match self.format:
+            case "parquet":
+                yield from self._parquet_batches(columns)
+            case "csv":
+                own = {each.name: each.type for each in self.schema if each.name not in dict(self.keys)}
+                size = block_rows(self._row_bytes(columns))
+                with open_csv(self.filesystem, self.file.path, own, columns or list(own)[:1]) as reader:
+                    for batch in reader:
+                        yield from (batch.slice(start, size) for start in range(0, batch.num_rows, size))
+            case _:
+                fragment = ds.IpcFileFormat().make_fragment(self.file.path, self.filesystem)
+                own_schema = pa.schema([each for each in self.schema if each.name not in dict(self.keys)])
+                yield from fragment.to_batches(
+                    schema=own_schema,
+                    columns=columns,
+                    batch_size=block_rows(self._row_bytes(columns)),
+                    use_threads=False,
+                    batch_readahead=1,
+                )
+
+    def _parquet_batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        with self.filesystem.open_input_file(self.file.path) as opened:
+            metadata = parquet.read_metadata(opened)
+            groups = range(metadata.num_row_groups) if self.row_groups is None else self.row_groups
+            if not columns:
+                for group in groups:
+                    yield _empty(metadata.row_group(group).num_rows)
+                return
+            # Not through a dataset: that reads whole row groups at once, which may be of any size.
+            buffer_bytes = _buffer_bytes(metadata, groups)
+            whole = parquet.ParquetFile(
+                opened,
+                metadata=metadata,
+                buffer_size=buffer_bytes,
+                pre_buffer=not buffer_bytes,
+                page_checksum_verification=True,
+            )
+            yield from whole.iter_batches(
+                block_rows(self._row_bytes(columns)), list(groups), columns, use_threads=False
+            )
 
     def _check_unchanged(self) -> None:
         info = self.filesystem.get_file_info(self.file.path)
@@ -126,6 +155,15 @@ class FilePiece:
             )
 
 
+def _buffer_bytes(metadata: parquet.FileMetaData, groups: Sequence[int]) -> int:
+    """Return how much of a column is read at once, 0 for all of it: a row group may be of any size."""
+    largest = max((metadata.row_group(group).total_byte_size for group in groups), default=0)
+    if largest <= _BUFFERED_BYTES:
+        return 0
+    low, high = _BUFFER_BYTES
+    return min(high, max(low, _BUFFERED_BYTES // max(1, metadata.num_columns)))
+
+
 def _empty(n_rows: int) -> pa.RecordBatch:
     """Return a batch of rows without columns."""
     return pa.RecordBatch.from_struct_array(pa.array([{}] * n_rows, pa.struct([])))
@@ -133,7 +171,10 @@ def _empty(n_rows: int) -> pa.RecordBatch:
 
 def unreadable(path: str, format_name: str, error: Exception) -> InputError:
     """Return the error for a file that is not what its name says."""
-    return InputError(
-        f"{path!r} cannot be read as {format_name}: {error} "
-        "Check that the file is whole and that its name ends as its format does."
-    )
+    mend = "Check that the file is whole and that its name ends as its format does."
+    if "conversion error" in str(error):
+        mend = (
+            "The types of the columns are those of the values in the first megabytes. Mend the value, or write the "
+            "table as Parquet, with the type that the column shall have."
+        )
+    return InputError(f"{path!r} cannot be read as {format_name}: {error} {mend}")

@@ -24,7 +24,8 @@ def read_blocks(source: Source, columns: Sequence[str] | None = None) -> Iterato
         if name not in names:
             raise unknown_choice("column", name, names)
     for piece in source.pieces():
-        yield from piece.blocks(columns)
+        if piece.n_rows != 0:
+            yield from piece.blocks(columns)
 
 
 def read_table(source: Source, columns: Sequence[str] | None = None) -> pd.DataFrame:

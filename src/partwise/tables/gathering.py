@@ -11,7 +11,7 @@ from pyarrow import fs, ipc, parquet
 
 from partwise.moments import Moments
 from partwise.stores import Build, StoredPart, footer_digest
-from partwise.targets import target_values
+from partwise.tables.columns import targets_of, weights_of
 
 __all__ = ["GROUP_ROWS", "Gather", "gather"]
 
@@ -62,15 +62,15 @@ def gather(shared: Gather, payload: tuple[int, Sequence[tuple[str, NDArray[np.in
             writer.write_table(group, row_group_size=group.num_rows)
             n_rows += group.num_rows
             groups += 1
-            weights = None if shared.weight is None else group.column(shared.weight).cast(pa.float64()).to_numpy()
+            weights = weights_of(group, shared.weight)
             n_counting += group.num_rows if weights is None else int((weights > 0).sum())
             if shared.target is None:
                 continue
-            values = target_values(group.column(shared.target), shared.target)
-            if counts is not None and shared.labels is not None:
-                counts += np.bincount(np.searchsorted(shared.labels, values), minlength=len(counts))
+            values = targets_of(group, shared.target, shared.labels)
+            if counts is not None:
+                counts += np.bincount(values, minlength=len(counts))
             else:
-                moments = Moments.of(values.astype(np.float64)[:, np.newaxis], np.ones(len(values)))
+                moments = Moments.of(values[:, np.newaxis], np.ones(len(values)))
                 target = moments if target is None else target.merged(moments)
     info = shared.build.filesystem.get_file_info(path)
     return StoredPart(

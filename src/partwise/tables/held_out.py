@@ -27,18 +27,16 @@ class HeldOutPiece:
     seen: NDArray[np.int64] | None
     test: bool
     mark: str
-
-    n_rows = None
+    n_rows: int | None
 
     @property
     def nulls(self) -> Mapping[str, int] | None:
         """The missing values of the whole piece: columns have the types that both sides together give them."""
         return self.piece.nulls
 
-    @property
-    def n_bytes(self) -> int:
-        """At most so much memory do the rows take."""
-        return self.piece.n_bytes
+    def n_bytes(self, columns: Sequence[str] | None = None) -> int:
+        """At most so much memory do the rows take, in the columns asked for."""
+        return self.piece.n_bytes(columns)
 
     @property
     def fingerprint(self) -> str:
@@ -73,6 +71,8 @@ class HeldOutSource:
         How the columns become what the rule looks at.
     survey
         What is known of the whole table.
+    n_test
+        The number of test rows in each piece, None until they were counted.
     """
 
     source: Source
@@ -80,6 +80,7 @@ class HeldOutSource:
     survey: Survey
     rule: SplitRule
     test: bool
+    n_test: NDArray[np.int64] | None = None
 
     @property
     def name(self) -> str:
@@ -105,6 +106,8 @@ class HeldOutSource:
         found = self.survey
         side = "test" if self.test else "train"
         mark = f"{content_digest(self.rule)} {self.keying.columns} {side}"
+        totals = np.diff(np.append(found.starts, found.n_rows))
+        counts = self.n_test if self.n_test is None or self.test else totals - self.n_test
         return [
             HeldOutPiece(
                 piece=piece,
@@ -114,6 +117,7 @@ class HeldOutSource:
                 seen=None if found.label_starts is None else found.label_starts[index],
                 test=self.test,
                 mark=mark,
+                n_rows=None if counts is None else int(counts[index]),
             )
             for index, piece in enumerate(self.source.pieces())
         ]

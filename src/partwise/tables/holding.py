@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 
 from partwise.errors import InputError
 from partwise.protocols import Executor, Piece
-from partwise.records import RowKeys, Task
 from partwise.sources import Scan
-from partwise.splitting import GroupSplit, RandomSplit, SplitRule, TimeSplit
+from partwise.splitting import GroupSplit, RandomSplit, SplitRule, TimeSplit, WordSplit
 from partwise.tables.held_out import HeldOutPiece, HeldOutSource
 from partwise.tables.keying import Keying
 from partwise.tables.order import first_rows
 from partwise.tables.survey import Survey, survey
-from partwise.tables.work import in_order
+from partwise.tables.work import in_order, tasks_of
 from partwise.targets import check_number_of_classes, few_whole_numbers, is_number_type, target_values, task_of_numbers
 
 __all__ = ["Divided", "divide", "task_of"]
@@ -42,7 +41,7 @@ def task_of(scan: Scan, executor: Executor) -> str:
     assert scan.target is not None  # noqa: S101 - the caller has named it
     if not is_number_type(scan.source.schema().field(scan.target).type):
         return "classification"
-    tasks = (Task(index, piece, piece.n_rows or 0) for index, piece in enumerate(scan.source.pieces()))
+    tasks = tasks_of(scan.source.pieces())
     return task_of_numbers(in_order(executor.run(_whole_numbers, scan.target, tasks)))
 
 
@@ -90,13 +89,10 @@ def divide(
         return _divided(scan, None, (found.n_rows, 0), "none", labels)
     rule, how = _rule(telling, found, executor, share, seed, split)
     keying = Keying.of(telling, found.labels, found.rules)
-    sides = [
-        HeldOutSource(source=scan.source, keying=keying, survey=found, rule=rule, test=is_test)
-        for is_test in (False, True)
-    ]
-    train, held = (replace(scan, source=side) for side in sides)
-    tasks = (Task(index, piece, piece.piece.n_rows or 0) for index, piece in enumerate(sides[1].pieces()))
-    n_test = sum(in_order(executor.run(_count_test, None, tasks)))
+    whole = HeldOutSource(source=scan.source, keying=keying, survey=found, rule=rule, test=True)
+    counts = np.array(in_order(executor.run(_count_test, None, tasks_of(whole.pieces()))), dtype=np.int64)
+    n_test = int(counts.sum())
+    train, held = (replace(scan, source=replace(whole, test=is_test, n_test=counts)) for is_test in (False, True))
     if not 0 < n_test < found.n_rows:
         raise InputError(
             f"The hold-out by {how} leaves {found.n_rows - n_test:,} training and {n_test:,} test rows. Both are "
@@ -132,10 +128,10 @@ def _rule(
     statistics = found.statistics
     if split is not None:
         assert statistics.groups is not None  # noqa: S101 - the words
-        return GroupSplit.by_word(statistics.groups, split), f"the column {split!r}"
+        return WordSplit.of(statistics.groups, split), f"the column {split!r}"
     if scan.time is not None:
         rank = np.array([int(found.n_rows * (1 - share))])
-        first: RowKeys = first_rows(scan.source.pieces(), scan.time, rank, found.starts, executor)
+        first = first_rows(scan.source.pieces(), scan.time, rank, found.starts, executor)
         assert first.time is not None  # noqa: S101 - it was ranked by time
         return TimeSplit(first.time[0]), f"the last {share:.0%} in time"
     if statistics.groups is not None:

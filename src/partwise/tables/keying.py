@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from partwise.cutting import rank_within, read_groups, read_times
 from partwise.records import RowKeys
 from partwise.sources import Scan
+from partwise.tables.columns import targets_of
 from partwise.tables.frames import FrameRules
-from partwise.targets import target_values
 
 __all__ = ["Keying"]
 
@@ -66,9 +66,8 @@ class Keying:
             How many rows of each class come before it, shape (classes,); None in regression.
         """
         stratum = rank = None
-        if self.labels is not None and seen is not None:
-            values = target_values(block.column(self.target), str(self.target))
-            stratum = np.searchsorted(self.labels, values).astype(np.int64)
+        if self.target is not None and self.labels is not None and seen is not None:
+            stratum = targets_of(block, self.target, self.labels)
             rank = seen[stratum] + rank_within(stratum)
         return RowKeys(
             positions=position + np.arange(block.num_rows),

@@ -4,7 +4,7 @@ Three passes over the time column: quantiles of each piece bracket the times tha
 brackets are counted, and the rows of one time are told apart by their position.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from partwise.cutting import read_times
 from partwise.protocols import Executor, Piece
 from partwise.records import RowKeys, Task
-from partwise.tables.work import in_order
+from partwise.tables.work import in_order, tasks_of
 
 __all__ = ["first_rows"]
 
@@ -34,9 +34,9 @@ def first_rows(
     starts
         The position of the first row of each piece.
     """
-    grids: list[_Grid] = in_order(executor.run(_grid, column, _tasks(pieces)))
+    grids: list[_Grid] = in_order(executor.run(_grid, column, tasks_of(pieces)))
     brackets = _brackets(grids, ranks)
-    counted: list[_Counted] = in_order(executor.run(_inside, (column, brackets), _tasks(pieces)))
+    counted: list[_Counted] = in_order(executor.run(_inside, (column, brackets), tasks_of(pieces)))
     wanted = [_wanted(counted, place, int(rank)) for place, rank in enumerate(ranks)]
     tasks = (Task(place, (pieces[each.piece], each.time, each.turn)) for place, each in enumerate(wanted))
     found: list[int] = in_order(executor.run(_find, column, tasks))
@@ -71,10 +71,6 @@ class _Wanted:
     piece: int
     time: Any
     turn: int
-
-
-def _tasks(pieces: Sequence[Piece]) -> Iterator[Task]:
-    return (Task(index, piece, piece.n_rows or 0) for index, piece in enumerate(pieces))
 
 
 def _times(piece: Piece, column: str) -> NDArray[Any]:

@@ -12,12 +12,11 @@ from partwise.evaluation import ClassSums, Outputs, Sums, Truth, ValueSums, summ
 from partwise.model_store import StoredModel
 from partwise.prediction import blocks_of
 from partwise.protocols import Executor, Piece
-from partwise.records import Task
 from partwise.rows import take_rows
 from partwise.sources import Scan
+from partwise.tables.columns import targets_of
 from partwise.tables.frames import FrameRules
-from partwise.tables.work import in_order, one_by_one
-from partwise.targets import target_values
+from partwise.tables.work import in_order, one_by_one, tasks_of
 
 __all__ = ["check_columns", "judge_scan", "outputs_of", "predict_scan"]
 
@@ -31,7 +30,7 @@ def predict_scan(model: StoredModel, scan: Scan, executor: Executor) -> NDArray[
         If columns are missing, or the table cannot be read.
     """
     check_columns(model, scan)
-    outputs: list[list[NDArray[np.float64]]] = in_order(executor.run(_predict, model, _tasks(scan)))
+    outputs: list[list[NDArray[np.float64]]] = in_order(executor.run(_predict, model, tasks_of(scan.source.pieces())))
     found = [block for blocks in outputs for block in blocks]
     if not found:
         raise InputError(f"{scan.source.name!r} has no rows. Give a table with some.")
@@ -53,7 +52,7 @@ def judge_scan(model: StoredModel, scan: Scan, labels: NDArray[Any] | None, exec
     """
     check_columns(model, scan)
     total: list[Sums] = []
-    for found in one_by_one(executor.run(_judge, (model, scan.target, labels), _tasks(scan))):
+    for found in one_by_one(executor.run(_judge, (model, scan.target, labels), tasks_of(scan.source.pieces()))):
         total = [summed([*total, *found])] if found else total
     return total[0] if total else None
 
@@ -93,10 +92,6 @@ def outputs_of(
             yield block, np.concatenate([model.predictor.outputs(take_rows(matrix, each)) for each in rows])
 
 
-def _tasks(scan: Scan) -> Iterator[Task]:
-    return (Task(index, piece, piece.n_rows or 0) for index, piece in enumerate(scan.source.pieces()))
-
-
 def _predict(model: StoredModel, piece: Piece) -> list[NDArray[np.float64]]:
     return [outputs for _, outputs in outputs_of(model, piece)]
 
@@ -106,11 +101,11 @@ def _judge(shared: tuple[StoredModel, str, NDArray[Any] | None], piece: Piece) -
     model, target, labels = shared
     found: list[Sums] = []
     for block, outputs in outputs_of(model, piece, [target]):
-        values = target_values(block.column(target), target)
+        truth = targets_of(block, target, labels)
         if labels is None or model.classes is None:
             said = Outputs.from_array(outputs, "value")
-            found.append(ValueSums.of(Truth(values.astype(np.float64)), said))
+            found.append(ValueSums.of(Truth(truth), said))
         else:
             said = Outputs.from_array(widened(outputs, model.classes, labels), model.predictor.kind)
-            found.append(ClassSums.of(Truth(np.searchsorted(labels, values), len(labels)), said))
+            found.append(ClassSums.of(Truth(truth, len(labels)), said))
     return [summed(found)] if found else []

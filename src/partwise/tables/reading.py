@@ -14,9 +14,8 @@ from partwise.errors import TableError
 from partwise.records import Part, Unseen
 from partwise.replication import Replicas
 from partwise.stores import PartitionStore, footer_digest
-from partwise.tables.columns import PART, POSITION
+from partwise.tables.columns import PART, POSITION, targets_of, weights_of
 from partwise.tables.frames import FrameRules
-from partwise.targets import target_values
 
 __all__ = ["StoredBlock", "StoredRows"]
 
@@ -73,9 +72,9 @@ class StoredRows:
                 # Group by group: the columns of the table, and what the encoder makes of them, are never held at once.
                 block = file.read_row_group(group, self._columns(), use_threads=False)
                 rows = slice(start, start + block.num_rows)
-                y[rows] = self._targets(block)
+                y[rows] = targets_of(block, self.target, self.labels)
                 if weights is not None:
-                    weights[rows] = self._weights(block)
+                    weights[rows] = weights_of(block, self.weight)
                 features = self._features(block)
                 if self.encoder is None:
                     frames.append(features)
@@ -105,8 +104,8 @@ class StoredRows:
                 rows=positions[rows],
                 holders=tuple(self.replicas.to[part].tolist()),
                 X=self._features(own),
-                y=self._targets(own),
-                weights=None if self.weight is None else self._weights(own),
+                y=targets_of(own, self.target, self.labels),
+                weights=weights_of(own, self.weight),
             )
 
     def positions(self, partition: int) -> NDArray[np.int64]:
@@ -123,13 +122,6 @@ class StoredRows:
     def _features(self, block: pa.Table) -> Any:
         frame = self.rules.frame(block)
         return frame if self.encoder is None else self.encoder.transform(frame)
-
-    def _targets(self, block: pa.Table) -> NDArray[Any]:
-        values = target_values(block.column(self.target), self.target)
-        return values.astype(np.float64) if self.labels is None else np.searchsorted(self.labels, values)
-
-    def _weights(self, block: pa.Table) -> NDArray[np.float64]:
-        return np.asarray(block.column(self.weight).cast(pa.float64()).to_numpy())
 
 
 class _Opened:

@@ -24,7 +24,7 @@ from partwise.replication import Replicas
 from partwise.resources import available_memory
 from partwise.sources import Scan
 from partwise.stores import FORMAT, Build, Manifest, PartitionStore, StoredPart
-from partwise.tables.columns import PART, POSITION
+from partwise.tables.columns import PART, POSITION, targets_of, weights_of
 from partwise.tables.gathering import Gather, gather
 from partwise.tables.keying import Keying
 from partwise.tables.order import first_rows
@@ -34,7 +34,6 @@ from partwise.tables.scattering import Scatter, Scattered, ScatterTask, scatter,
 from partwise.tables.stored_cut import StoredCut
 from partwise.tables.survey import Survey, survey
 from partwise.tables.work import in_order
-from partwise.targets import target_values
 
 __all__ = ["ScannedRows", "StoredTable"]
 
@@ -42,7 +41,8 @@ _EXCHANGE = "exchange"
 _COPIES = 4
 """How often a fit in this process holds its rows: as frame and matrix, and as the learner makes them."""
 _SAMPLED_VALUES = 20_000_000
-"""Values that a sample for trials holds at most."""
+_FEWEST_SAMPLED = 10_000
+"""A sample for trials holds so many values, but so many rows at least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +126,7 @@ class StoredTable:
     def fits_in_memory(self) -> bool:
         """Whether this process can hold all rows while one model is fitted on them."""
         free = available_memory()
-        return free is None or _COPIES * sum(piece.n_bytes for piece in self.pieces) < free
+        return free is None or _COPIES * sum(piece.n_bytes(self.scan.columns) for piece in self.pieces) < free
 
     def sampled_frame(self, n_rows: int) -> pd.DataFrame:
         """Return the features of a keyed sample of the rows, in their order."""
@@ -134,14 +134,12 @@ class StoredTable:
 
     def sample(self) -> tuple[Part, RowKeys]:
         """Return a keyed sample of the rows to try things on, and their keys; a table that is small comes whole."""
-        n_rows = min(self.survey.n_rows, max(SAMPLED_ROWS, _SAMPLED_VALUES // len(self.scan.features)))
+        n_rows = min(self.survey.n_rows, max(_FEWEST_SAMPLED, _SAMPLED_VALUES // len(self.scan.features)))
         block = self._sampled(n_rows, self.scan.columns)
         keys = self._keys_of(block)
-        weights = None if self.scan.weight is None else block.column(self.scan.weight).cast(pa.float64()).to_numpy()
-        targets = keys.stratum
-        if targets is None:
-            targets = target_values(block.column(self.scan.target), str(self.scan.target)).astype(np.float64)
-        return Part(0, keys.features, targets, weights), keys
+        assert self.scan.target is not None  # noqa: S101 - a table to fit on has one
+        targets = targets_of(block, self.scan.target, self.labels)
+        return Part(0, keys.features, targets, weights_of(block, self.scan.weight)), keys
 
     def cut(self, partitioner: Partitioner, n_partitions: int, seed: int, replication: int) -> StoredCut:
         """Return the table cut into partitions, from the store where it has them, else stored now.
@@ -240,8 +238,7 @@ class StoredTable:
     def _stored(self, cut: "_Cut") -> Manifest:
         """Exchange the rows, and return the manifest; without it nothing of this is ever taken for complete."""
         replication = cut.replicas.to.shape[1]
-        share = len(self.scan.columns) / len(self.scan.source.schema().names)
-        n_bytes = int(share * sum(piece.n_bytes for piece in self.pieces)) * replication
+        n_bytes = sum(piece.n_bytes(self.scan.columns) for piece in self.pieces) * replication
         # Once in the files of the pieces, once in those of the partitions.
         build = self.store.begin(cut.key, 2 * n_bytes)
         try:

@@ -14,10 +14,10 @@ from partwise.cutting import read_groups
 from partwise.errors import ConfigurationError, InputError
 from partwise.moments import Moments
 from partwise.protocols import Executor, Piece
-from partwise.records import TableStatistics, Task
+from partwise.records import TableStatistics
 from partwise.sources import Scan
 from partwise.tables.frames import FrameRules
-from partwise.tables.work import in_order
+from partwise.tables.work import in_order, tasks_of
 from partwise.targets import (
     as_numbers,
     check_classes,
@@ -112,8 +112,8 @@ def survey(scan: Scan, pieces: Sequence[Piece], task: str, executor: Executor, *
     if scan.target is not None:
         check_target_type(scan.target, schema.field(scan.target).type)
     categorical = tuple(name for name in scan.features if pa.types.is_dictionary(schema.field(name).type))
-    tasks = (Task(index, piece, piece.n_rows or 0) for index, piece in enumerate(pieces))
-    counts: list[PieceCounts] = in_order(executor.run(_count, _Question(scan, task, categorical), tasks))
+    question = _Question(scan, task, categorical)
+    counts: list[PieceCounts] = in_order(executor.run(_count, question, tasks_of(pieces)))
     n_rows = np.array([each.n_rows for each in counts], dtype=np.int64)
     if not n_rows.sum():
         raise InputError(f"{scan.source.name!r} has no rows. Give a table with some.")

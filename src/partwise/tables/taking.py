@@ -5,15 +5,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from partwise.permutation import keyed_sample
 from partwise.protocols import Executor
 from partwise.sources import Scan
+from partwise.tables.columns import targets_of, weights_of
 from partwise.tables.sampling import sampled
 from partwise.tables.survey import survey
-from partwise.targets import target_values
 
 __all__ = ["TakenRows", "take"]
 
@@ -60,13 +59,12 @@ def take(
     found = survey(scan, pieces, task, executor, one_class=one_class)
     chosen = keyed_sample(found.n_rows, n_rows, seed)
     block = sampled(pieces, found.starts, chosen, scan.columns, executor)
-    values = target_values(block.column(scan.target), str(scan.target))
-    weights = None if scan.weight is None else block.column(scan.weight).cast(pa.float64()).to_numpy()
+    assert scan.target is not None  # noqa: S101 - rows to fit or to judge on have one
     groups = None if scan.group is None else block.column(scan.group).to_pandas().astype(str).to_numpy(dtype=str)
     return TakenRows(
         features=found.rules.frame(block),
-        targets=values.astype(np.float64) if labels is None else np.searchsorted(labels, values),
-        weights=weights,
+        targets=targets_of(block, scan.target, labels),
+        weights=weights_of(block, scan.weight),
         groups=groups,
         n_rows=found.n_rows,
     )

@@ -1,14 +1,20 @@
 """Tasks whose outcomes are wanted in order, and all of them or none."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
 from partwise.attempts import input_error_of
 from partwise.errors import TableError
-from partwise.records import TaskOutcome
+from partwise.protocols import Piece
+from partwise.records import Task, TaskOutcome
 
-__all__ = ["in_order", "one_by_one"]
+__all__ = ["in_order", "one_by_one", "tasks_of"]
+
+
+def tasks_of(pieces: Sequence[Piece]) -> Iterator[Task]:
+    """Yield a task for each piece, in their order."""
+    return (Task(index, piece, piece.n_rows or 0) for index, piece in enumerate(pieces))
 
 
 def in_order(outcomes: Generator[TaskOutcome, None, None]) -> list[Any]:

@@ -1,0 +1,98 @@
+"""How much memory rows take, measured on some of them: what files say of themselves is of packed values."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+from pyarrow import ipc, parquet
+
+from partwise.sources.csv_files import expansion, open_csv
+from partwise.sources.locating import FileFacts, Located
+
+__all__ = ["Measure", "block_rows", "measure", "row_bytes_of"]
+
+_SAMPLED_ROWS = 4_096
+_BLOCK_ROWS, _BLOCK_BYTES = 65_536, 32 * 2**20
+_FEWEST_ROWS = 64
+_UNKNOWN_BYTES = 16.0
+"""What a text takes that nobody has seen."""
+_PLACES = (0.0, 0.5, 1.0)
+"""Where a table is looked at: its first, its middle and its last rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What a row takes in memory, in bytes by column, and about how many rows a byte of a file holds."""
+
+    row_bytes: Mapping[str, float]
+    rows_per_byte: float
+
+
+def block_rows(row_bytes: float) -> int:
+    """Return how many rows a block has: 65,536, or fewer where that would be more than 32 MiB."""
+    return int(min(_BLOCK_ROWS, max(_FEWEST_ROWS, _BLOCK_BYTES // max(1.0, row_bytes))))
+
+
+def row_bytes_of(blocks: Sequence[pa.RecordBatch]) -> dict[str, float]:
+    """Return what a row takes in these blocks, by column; by its type alone where there are no rows."""
+    n_bytes: Counter[str] = Counter()
+    n_rows: Counter[str] = Counter()
+    for block in blocks:
+        for field, column in zip(block.schema, block.columns, strict=True):
+            # One row more, so that a column without rows takes what its type says.
+            n_bytes[field.name] += column.nbytes + _width(field.type)
+            n_rows[field.name] += block.num_rows + 1
+    return {name: n_bytes[name] / n_rows[name] for name in n_bytes}
+
+
+def measure(located: Located) -> Measure:
+    """Return what rows of the table take, from some of its first, middle and last ones.
+
+    Raises
+    ------
+    ArrowInvalid, OSError
+        If a file is not what its name says, or cannot be read.
+    """
+    last = len(located.files) - 1
+    looks = [_look(located, located.files[round(place * last)], place) for place in _PLACES]
+    blocks = [block for block, _ in looks]
+    n_bytes = sum(size for _, size in looks)
+    rows = sum(block.num_rows for block in blocks)
+    return Measure(row_bytes_of(blocks), rows / max(1.0, n_bytes))
+
+
+def _look(located: Located, file: FileFacts, place: float) -> tuple[pa.RecordBatch, float]:
+    """Return some rows of a file, and about how many bytes of it hold them."""
+    if located.format == "csv":
+        return _first_csv(located, file)
+    with located.filesystem.open_input_file(file.path) as opened:
+        if located.format == "parquet":
+            return _some_parquet(parquet.ParquetFile(opened), place), file.size
+        reader = ipc.open_file(opened)
+        count = reader.num_record_batches
+        batch = reader.get_batch(round(place * (count - 1))) if count else _nothing(reader.schema)
+        return batch, file.size / max(1, count)
+
+
+def _some_parquet(whole: parquet.ParquetFile, place: float) -> pa.RecordBatch:
+    groups = whole.num_row_groups
+    nothing = _nothing(whole.schema_arrow)
+    if not groups:
+        return nothing
+    return next(whole.iter_batches(_SAMPLED_ROWS, [round(place * (groups - 1))], use_threads=False), nothing)
+
+
+def _first_csv(located: Located, file: FileFacts) -> tuple[pa.RecordBatch, float]:
+    with open_csv(located.filesystem, file.path) as reader:
+        batch = next(iter(reader), _nothing(reader.schema))
+    share = expansion(located.filesystem, file.path)
+    return batch, min(file.size, 2**20 / share)
+
+
+def _nothing(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([], schema)
+
+
+def _width(kind: pa.DataType) -> float:
+    return kind.bit_width / 8 if pa.types.is_primitive(kind) else _UNKNOWN_BYTES

@@ -1,0 +1,58 @@
+"""What a cluster lacks is told before anything is fitted, in a line; and no cluster is joined unasked."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import ray
+from sklearn.naive_bayes import GaussianNB
+
+from partwise import RayExecutor
+from partwise.errors import ClusterError
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+class OnlyHere(GaussianNB):
+    """A learner whose module no worker has."""
+
+    def __reduce__(self):
+        return __import__, ("a_module_of_the_driver_alone",)
+
+
+def test_more_cpus_than_any_node_has_are_refused_when_the_cluster_is_reached():
+    """A training counts its table with one CPU for each task: it must not be done in vain."""
+    with pytest.raises(ClusterError, match=r"10000 CPUs (.|\n)*at most \d+ with cpus_per_member"):
+        RayExecutor(cpus_per_task=10_000).connect()
+
+
+def test_what_workers_cannot_load_is_told_in_a_line():
+    """The module is named, with the next step; no traceback of Ray's is in the message."""
+    with pytest.raises(ClusterError) as refused:
+        RayExecutor().warm(repr, OnlyHere())
+    assert "ModuleNotFoundError: No module named 'a_module_of_the_driver_alone'" in str(refused.value)
+    assert "--ship" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+_RUN = """
+import ray
+
+from partwise import RayExecutor
+from partwise.records import Task
+
+list(RayExecutor().run(divmod, 7, [Task(0, 2)]))
+print(ray.get_runtime_context().gcs_address)
+"""
+
+
+def test_a_run_without_an_address_joins_no_cluster_that_happens_to_be_there():
+    """The Ray of this session is another's for a process of its own, which Ray by itself would have joined."""
+    here = ray.get_runtime_context().gcs_address
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    ran = subprocess.run(
+        [sys.executable, "-c", _RUN], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip() != here

@@ -1,5 +1,6 @@
 """The settings of a comparison, checked together: all mistakes are reported at once."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -8,7 +9,9 @@ import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from partwise.combiners import make_combiner
-from partwise.errors import ConfigurationError, InputError
+from partwise.errors import ConfigurationError, Mistakes
+from partwise.evaluation import check_metric_name
+from partwise.learners import check_learner_name, parse_parameters
 from partwise.partitioners import make_partitioner
 from partwise.protocols import Combiner, Partitioner
 from partwise.selection import Auto, asked_for, check_choice
@@ -114,21 +117,13 @@ class TrainConfig(FitConfig):
 
 def _disagreements(settings: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with settings that no single field shows."""
-    partitioner, combine = settings.get("partitioner"), settings.get("combine")
-    mistakes = []
-    auto, combiner = None, None
-    try:
-        cut = None if partitioner in {None, Auto.name} else make_partitioner(partitioner)
-    except InputError as error:
-        mistakes.append(str(error))
-        cut = None
-    try:
-        auto = asked_for(partitioner, combine)
-        combiner = None if combine is None or auto is not None else make_combiner(combine)
-        if auto is not None:
-            check_choice(_count(settings, "partitions"), _count(settings, "replication"))
-    except InputError as error:
-        mistakes.append(str(error))
+    partitioner, combine, found = settings.get("partitioner"), settings.get("combine"), Mistakes()
+    _check_names(settings, found)
+    cut = None if partitioner in {None, Auto.name} else found.attempt(lambda: make_partitioner(partitioner))
+    auto, combiner = found.attempt(lambda: _combination(partitioner, combine)) or (None, None)
+    if auto is not None:
+        found.attempt(lambda: check_choice(_count(settings, "partitions"), _count(settings, "replication")))
+    mistakes = found.found
     if settings.get("test") is not None and settings.get("split_column") is not None:
         mistakes.append("--test and --split-column each say which rows are the test. Give one of them.")
     if cut is not None and "group" in cut.needs and settings.get("group") is None:
@@ -136,6 +131,22 @@ def _disagreements(settings: Mapping[str, Any]) -> list[str]:
     if auto is None:
         mistakes += _lacking_evidence(settings, cut, combiner)
     return mistakes
+
+
+def _check_names(settings: Mapping[str, Any], found: Mistakes) -> None:
+    """Collect names that no task knows; what does not go with the task is told when that is known."""
+    learner, metric = settings.get("learner"), settings.get("metric")
+    if isinstance(learner, str):
+        found.attempt(lambda: check_learner_name(learner))
+    if isinstance(metric, str):
+        found.attempt(lambda: check_metric_name(metric))
+    found.attempt(lambda: parse_parameters(settings.get("param", ())))
+
+
+def _combination(partitioner: Any, combine: Any) -> tuple[Auto | None, Combiner | None]:
+    """Return the settings where the data shall choose, or those of the combination, None where it is open."""
+    auto = asked_for(partitioner, combine)
+    return auto, None if combine is None or auto is not None else make_combiner(combine)
 
 
 def _count(settings: Mapping[str, Any], name: str) -> int:
@@ -159,4 +170,5 @@ def _lacking_evidence(settings: Mapping[str, Any], cut: Partitioner | None, comb
 
 def _sentence(mistake: dict[str, Any]) -> str:
     place, message = ".".join(str(part) for part in mistake["loc"]), str(mistake["msg"])
-    return f"--{place.replace('_', '-')} {mistake['input']!r} is wrong: {message}."
+    said = re.sub(r"^Input should be (?!a valid)", "Valid: ", message)
+    return f"--{place.replace('_', '-')} {mistake['input']!r} is wrong{': ' if said == message else '. '}{said}."

@@ -13,8 +13,9 @@ PartwiseError
 └── ModelStoreError (RuntimeError)   a stored model cannot be written, or is refused on reading
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
+from typing import TypeVar
 
 from partwise.records import MemberFailure
 
@@ -25,6 +26,7 @@ __all__ = [
     "InputError",
     "MemberFitError",
     "MissingExtraError",
+    "Mistakes",
     "ModelStoreError",
     "PartwiseError",
     "PredictionError",
@@ -32,6 +34,8 @@ __all__ = [
     "TrackerUnavailableError",
     "unknown_choice",
 ]
+
+Made = TypeVar("Made")
 
 
 class PartwiseError(Exception):
@@ -51,6 +55,34 @@ class ConfigurationError(InputError):
 
     def __reduce__(self) -> tuple[type["ConfigurationError"], tuple[tuple[str, ...]]]:
         return type(self), (self.mistakes,)
+
+
+class Mistakes:
+    """What several checks complain about, to be told together; ``found`` lists one message for each mistake."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def attempt(self, make: Callable[[], Made]) -> Made | None:
+        """Return what a function makes, None where it complains."""
+        try:
+            return make()
+        except ConfigurationError as error:
+            self.found += error.mistakes
+        except InputError as error:
+            self.found.append(str(error))
+        return None
+
+    def tell(self) -> None:
+        """Raise all of them, each once.
+
+        Raises
+        ------
+        ConfigurationError
+            If there are some.
+        """
+        if self.found:
+            raise ConfigurationError(list(dict.fromkeys(self.found)))
 
 
 class MemberFitError(PartwiseError, RuntimeError):

@@ -46,27 +46,40 @@ class RunDirectory:
         InputError
             If it holds files already, or cannot be written to.
         """
+        cls.check_new(path)
         path = Path(path).absolute()
         try:
             path.mkdir(parents=True, exist_ok=True)
-            held = sorted(entry.name for entry in path.iterdir())
-            if not held:
-                # Now rather than after hours of fitting: a directory can exist and yet take no files.
-                probe = path / f".{secrets.token_hex(3)}.tmp"
-                probe.touch()
-                probe.unlink()
+            # Now rather than after hours of fitting: a directory can exist and yet take no files.
+            probe = path / f".{secrets.token_hex(3)}.tmp"
+            probe.touch()
+            probe.unlink()
         except OSError as error:
-            raise InputError(
-                f"The run directory {path} cannot be written to ({error.strerror}). Give another one, on a disk with "
-                "space and the right to write."
-            ) from error
+            raise _unwritable(path, str(error.strerror)) from error
+        return cls(path)
+
+    @staticmethod
+    def check_new(path: Path) -> None:
+        """Refuse what cannot become a run directory, as far as that is seen without making it.
+
+        Raises
+        ------
+        InputError
+            If it holds files already, or what it would lie in is no folder that may be written to.
+        """
+        path = Path(path).absolute()
+        there = next(place for place in (path, *path.parents) if place.exists())
+        if not there.is_dir():
+            raise _unwritable(path, f"{there} is a file")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise _unwritable(path, f"{there} may not be written to")
+        held = sorted(entry.name for entry in path.iterdir()) if there == path else []
         if held:
             shown = ", ".join(held[:3]) + (", ..." if len(held) > 3 else "")
             raise InputError(
                 f"The run directory {path} is not empty (it holds {shown}). Give a new one, or delete that one: runs "
                 "are never mixed."
             )
-        return cls(path)
 
     @classmethod
     def reopen(cls, path: Path) -> Self:
@@ -221,3 +234,10 @@ def _plain_scalar(value: Any) -> Any:
     if isinstance(value, (datetime, date)):
         return value.isoformat()
     return str(value) if isinstance(value, Path) else value
+
+
+def _unwritable(path: Path, why: str) -> InputError:
+    return InputError(
+        f"The run directory {path} cannot be written to ({why}). Give another one, on a disk with space and the right "
+        "to write."
+    )

@@ -8,22 +8,20 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.base import is_classifier, is_regressor
-from sklearn.utils import check_array, get_tags
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, column_or_1d, has_fit_parameter, validate_data
+from sklearn.utils import get_tags
+from sklearn.utils.validation import _check_sample_weight, has_fit_parameter, validate_data
 
 from partwise.errors import InputError
 from partwise.sources import Scan
-from partwise.sources.memory import as_features, as_target
+from partwise.sources.memory import as_features
 
 __all__ = [
     "check_estimator",
     "check_takes_weights",
-    "class_target",
     "read_features",
     "read_scan",
     "read_weights",
-    "value_target",
+    "wrong_weights",
 ]
 
 
@@ -120,6 +118,12 @@ def check_takes_weights(template: Any) -> None:
         )
 
 
+def wrong_weights(values: NDArray[np.float64]) -> dict[str, int]:
+    """Return how many weights are wrong, by what is wrong with them; empty where all are good."""
+    counts = {"missing (NaN) or infinite": int((~np.isfinite(values)).sum()), "negative": int((values < 0).sum())}
+    return {what: count for what, count in counts.items() if count}
+
+
 def read_weights(weights: Any, X: Any, template: Any) -> NDArray[np.float64] | None:
     """Return sample weights as an array, None where there are none.
 
@@ -132,64 +136,9 @@ def read_weights(weights: Any, X: Any, template: Any) -> NDArray[np.float64] | N
         return None
     check_takes_weights(template)
     values = np.asarray(weights, dtype=np.float64)
-    broken = int((~np.isfinite(values)).sum())
-    if broken:
-        raise InputError(f"sample_weight has {broken:,} missing (NaN) or infinite values. Weights are zero or more.")
-    negative = int((values < 0).sum())
-    if negative:
-        raise InputError(f"sample_weight has {negative:,} negative values. Weights are zero or more.")
+    for what, count in wrong_weights(values).items():
+        raise InputError(f"sample_weight has {count:,} {what} values. Weights are zero or more.")
     if not values.any():
         raise InputError("sample_weight is zero on every row: no row would count. Give some rows a weight.")
     checked: NDArray[np.float64] = _check_sample_weight(values, X, dtype=np.float64)
     return checked
-
-
-def class_target(y: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return the sorted class labels and the class code of each row.
-
-    Raises
-    ------
-    InputError
-        If there are several targets, missing labels, or fewer than two classes.
-    """
-    labels = np.asarray(as_target(y)) if not hasattr(y, "__array_namespace__") else np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] > 1:
-        raise InputError(
-            f"y has {labels.shape[1]} targets; a classifier takes one. For several, wrap it: "
-            "sklearn.multioutput.MultiOutputClassifier(PartitionedClassifier(...))."
-        )
-    labels = column_or_1d(labels, warn=True)
-    missing = int(pd.isna(labels).sum())
-    if missing:
-        raise InputError(f"The target has {missing:,} missing values (NaN). Drop those rows, or fill them in.")
-    check_classification_targets(labels)
-    classes, codes = np.unique(labels, return_inverse=True)
-    if len(classes) < 2:
-        raise InputError(
-            f"The target has 1 class only ({classes.tolist()}): there is nothing to tell apart. "
-            "Check the target column and how the rows were chosen."
-        )
-    return classes, codes.astype(np.int64)
-
-
-def value_target(y: Any, template: Any) -> NDArray[np.float64]:
-    """Return regression targets, shape (rows,), or (rows, targets) where the estimator takes several.
-
-    Raises
-    ------
-    InputError
-        If values are missing or infinite, or there are more targets than the estimator takes.
-    """
-    values = np.asarray(as_target(y))
-    if values.ndim == 2 and values.shape[1] > 1:
-        if not get_tags(template).target_tags.multi_output:
-            raise InputError(
-                f"y has {values.shape[1]} targets; {type(template).__name__} takes one. For several, wrap it: "
-                f"sklearn.multioutput.MultiOutputRegressor({type(template).__name__}(...))."
-            )
-        return check_array(values, dtype=np.float64, input_name="y")
-    values = column_or_1d(values, dtype=np.float64, warn=True)
-    broken = int((~np.isfinite(values)).sum())
-    if broken:
-        raise InputError(f"The target has {broken:,} missing (NaN) or infinite values. Drop those rows.")
-    return values

@@ -111,6 +111,16 @@ def test_a_plan_needs_no_ray(folder):
     assert sorted(folder.iterdir()) == before
 
 
+def test_a_dry_run_ends_as_the_run_would(folder):
+    """Both exit with 2 and the same words where settings and columns are wrong, and leave nothing."""
+    wrong = ["train", "wine", "--target", "cultivra", "--learner", "random_forst", "--group", "growre"]
+    before = sorted(folder.iterdir())
+    planned, begun = (_run(folder, *wrong, *further, code=2).stderr for further in (["--dry-run"], []))
+    assert planned == begun
+    assert all(f"Did you mean '{name}'" in planned for name in ("cultivar", "random_forest", "grower"))
+    assert sorted(folder.iterdir()) == before
+
+
 def test_predictions_come_in_the_order_of_the_rows(folder, tmp_path):
     """One row for each, with the columns to keep, as the model says."""
     done = _predict(folder, tmp_path / "out.parquet", keep=("grower",))

@@ -399,3 +399,15 @@ def test_complete_outputs_are_left_alone():
     """Outputs that have all classes come back as they are."""
     outputs = np.array([[0.2, 0.3, 0.5]])
     assert widened(outputs, np.array(["a", "b", "c"]), unseen().labels) is outputs
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(np.nan, r"1 missing \(NaN\) or infinite values in 40 rows"), (-1.0, "1 negative values")]
+)
+@pytest.mark.parametrize("word", ["train", "test"])
+def test_wrong_weights_are_refused_on_whatever_row(word, value, said):
+    """A weight that cannot be one is told also where it is that of a test row, as `train` does."""
+    table = table_of(halves(), weight=np.ones(40), side=["train"] * 20 + ["test"] * 20)
+    table.loc[5 if word == "train" else 25, "weight"] = value
+    with pytest.raises(InputError, match=rf"--weight 'weight' has {said}"):
+        make_dataset(table, Roles(target="target", weight="weight", split="side"), "auto")

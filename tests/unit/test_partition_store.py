@@ -13,7 +13,7 @@ from sklearn.tree import DecisionTreeClassifier
 import partwise
 from partwise import InputError, PartitionedClassifier
 from partwise.errors import TableError
-from partwise.stores import PartitionStore
+from partwise.stores import Build, PartitionStore
 from partwise.tables import scattering
 
 TABLE = pd.DataFrame({"x": np.arange(900.0), "y": np.arange(900) % 3})
@@ -119,6 +119,37 @@ def test_what_is_not_finished_is_never_found(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert len(_fit(tmp_path).members_) == 3
     assert _entry(tmp_path).manifest is not None
+
+
+def test_an_error_is_told_even_if_cleaning_up_fails(tmp_path, monkeypatch):
+    """The first error is raised; what hindered the cleaning is a note of it."""
+
+    def broken(*_):
+        raise RuntimeError("the real cause")
+
+    def stuck(_):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(PartitionStore, "commit", broken)
+    monkeypatch.setattr(Build, "abandon", stuck)
+    with pytest.raises(RuntimeError, match="the real cause") as caught:
+        _fit(tmp_path)
+    (note,) = caught.value.__notes__
+    assert "could not be deleted" in note
+    assert "the disk is gone" in note
+
+
+@pytest.mark.parametrize("settings", [{"partitioner": "clustered"}, {"n_partitions": 901}], ids=str)
+def test_a_partition_without_rows_is_refused_as_in_memory(settings, tmp_path):
+    """Too few different rows, or fewer rows than partitions: the error is that of the table in memory."""
+    table = pd.DataFrame({"x": np.arange(900) % 2 * 1.0, "y": np.arange(900) % 3})
+    settings = {"n_partitions": 8, "executor": "inline", "random_state": 0} | settings
+    with pytest.raises(InputError) as in_memory:
+        PartitionedClassifier(DecisionTreeClassifier(), **settings).fit(table[["x"]], table["y"])
+    with pytest.raises(InputError) as in_files:
+        _fit(tmp_path, table, **settings)
+    assert str(in_files.value) == str(in_memory.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_deleting_leaves_nothing(tmp_path):

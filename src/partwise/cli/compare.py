@@ -24,8 +24,9 @@ def compare(
     from partwise.comparison.table import comparison_table  # noqa: PLC0415
     from partwise.config import CompareConfig  # noqa: PLC0415
     from partwise.experiment import compare as run_comparison  # noqa: PLC0415
+    from partwise.experiment import configured  # noqa: PLC0415
 
-    config = CompareConfig.checked(**given)
+    config = configured(CompareConfig, given)
     find_modules(config.ship)
     run = run_comparison(config, say, show_progress=True)
     if as_json:

@@ -93,7 +93,9 @@ Also = Annotated[
         "partial_fit (always there where one model cannot have all rows and the learner can do it)."
     ),
 ]
-DryRun = Annotated[bool, typer.Option(help="Tell sizes, disk and memory that are needed, and do nothing.")]
+DryRun = Annotated[
+    bool, typer.Option(help="Check what can be checked without reading rows; tell rows, disk and memory.")
+]
 
 
 def settings(given: Mapping[str, Any]) -> dict[str, Any]:

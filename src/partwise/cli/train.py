@@ -23,10 +23,10 @@ def train(
     # Not at the top: --help should not wait for Ray and scikit-learn.
     from partwise.comparison.training_table import training_table  # noqa: PLC0415
     from partwise.config import TrainConfig  # noqa: PLC0415
-    from partwise.experiment import plan_training  # noqa: PLC0415
+    from partwise.experiment import configured, plan_training  # noqa: PLC0415
     from partwise.experiment import train as run_training  # noqa: PLC0415
 
-    config = TrainConfig.checked(**given)
+    config = configured(TrainConfig, given)
     find_modules(config.ship)
     if dry_run:
         plan = plan_training(config)

@@ -11,10 +11,19 @@ from numpy.typing import NDArray
 
 from partwise.comparison.holdout import Holdout, hold_out_at_random, hold_out_by_column, hold_out_latest
 from partwise.errors import ConfigurationError, InputError
+from partwise.targets import (
+    as_numbers,
+    check_classes,
+    check_number_of_classes,
+    few_whole_numbers,
+    is_number_type,
+    target_column,
+    target_values,
+    task_of_numbers,
+)
+from partwise.validation import wrong_weights
 
-__all__ = ["Dataset", "Roles", "check_columns", "make_dataset"]
-
-_MOST_INTEGER_CLASSES = 20
+__all__ = ["Dataset", "Roles", "check_columns", "listed", "make_dataset", "nearest"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,9 +129,9 @@ def _parts(
     def of(name: str | None) -> "pd.Series[Any] | None":
         return None if name is None else joined[name].iloc[train].reset_index(drop=True)
 
+    if roles.weight is not None:
+        _check_weights(joined[roles.weight])
     weights = of(roles.weight)
-    if weights is not None and not pd.api.types.is_numeric_dtype(weights):
-        raise InputError(f"--weight {roles.weight!r} has values such as {weights.iloc[0]!r}. Weights are numbers.")
     return Dataset(
         train=features.iloc[train].reset_index(drop=True),
         test=features.iloc[test].reset_index(drop=True),
@@ -138,7 +147,7 @@ def _parts(
 
 
 def check_columns(names: Sequence[str], roles: Roles, where: str) -> None:
-    """Refuse roles of columns that do not exist.
+    """Refuse roles of columns that do not exist, and other roles of the target.
 
     Raises
     ------
@@ -156,14 +165,22 @@ def check_columns(names: Sequence[str], roles: Roles, where: str) -> None:
     mistakes = []
     for option, name in asked.items():
         if name is not None and name not in names:
-            near = get_close_matches(name, names, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            mistakes.append(f"{option} {name!r} is no column of {where}.{hint} Valid: {_listed(names)}.")
+            hint = nearest(name, names)
+            mistakes.append(f"{option} {name!r} is no column of {where}.{hint} Valid: {listed(names)}.")
+        elif name == roles.target and option in {"--time", "--group", "--weight", "--split-column"}:
+            mistakes.append(f"{option} {name!r} is the target, which can play no other part. Give another column.")
     if mistakes:
         raise ConfigurationError(mistakes)
 
 
-def _listed(names: Sequence[str]) -> str:
+def nearest(name: str, names: Sequence[str]) -> str:
+    """Return the question for the name that is nearest to a wrong one; empty where none is near."""
+    near = get_close_matches(name, names, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names for a message; of many columns the first."""
     shown = 30
     return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
@@ -172,39 +189,36 @@ def _same_columns(test_table: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame
     missing = [str(name) for name in table.columns if name not in set(test_table.columns)]
     if missing:
         raise InputError(
-            f"The test table lacks the columns {_listed(missing)}. It must have those of the training table."
+            f"The test table lacks the columns {listed(missing)}. It must have those of the training table."
         )
     return test_table[list(table.columns)]
 
 
+def _check_weights(column: "pd.Series[Any]") -> None:
+    """Refuse weights that are wrong on any row, also where it is a test row: the column is not what it seems."""
+    name = str(column.name)
+    if not pd.api.types.is_numeric_dtype(column):
+        raise InputError(f"--weight {name!r} has values such as {column.iloc[0]!r}. Weights are numbers.")
+    faults = wrong_weights(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    if faults:
+        said = " and ".join(f"{count:,} {what}" for what, count in faults.items())
+        raise InputError(f"--weight {name!r} has {said} values in {len(column):,} rows. Weights are zero or more.")
+
+
 def _target(column: "pd.Series[Any]", task: str) -> tuple[NDArray[Any] | None, NDArray[Any]]:
     """Return labels and codes, or None and numbers."""
-    numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    name = str(column.name)
+    whole = target_column(column, name)
+    values = target_values(whole, name)
     if task == "auto":
-        whole = numeric and bool((column % 1 == 0).all())
-        task = (
-            "classification" if not numeric or (whole and column.nunique() <= _MOST_INTEGER_CLASSES) else "regression"
-        )
+        task = task_of_numbers([few_whole_numbers(values)]) if is_number_type(whole.type) else "classification"
     if task == "regression":
-        if not numeric:
-            raise InputError(
-                f"--target {str(column.name)!r} has values such as {column.iloc[0]!r}, which are no numbers to regress "
-                "on. Take --task classification, or another target."
-            )
-        values = column.to_numpy(dtype=np.float64)
-        broken = int((~np.isfinite(values)).sum())
+        numbers = as_numbers(values, name)
+        broken = int((~np.isfinite(numbers)).sum())
         if broken:
-            raise InputError(f"--target {str(column.name)!r} has {broken:,} infinite values. Drop those rows.")
-        return None, values
-    labels, codes = np.unique(column.to_numpy() if numeric else column.astype(str).to_numpy(), return_inverse=True)
-    if len(labels) < 2:
-        raise InputError(
-            f"--target {str(column.name)!r} has 1 class only ({labels.tolist()}): there is nothing to tell apart. "
-            "Choose another target, or other rows."
-        )
-    if len(labels) > len(codes) / 2 and len(codes) > _MOST_INTEGER_CLASSES:
-        raise InputError(
-            f"--target {str(column.name)!r} has {len(labels):,} different values in {len(codes):,} rows: too many for "
-            f"classes. Take {'--task regression' if numeric else 'another target'}."
-        )
+            raise InputError(f"--target {name!r} has {broken:,} infinite values. Drop those rows.")
+        return None, numbers
+    labels, codes = np.unique(values, return_inverse=True)
+    check_number_of_classes(name, len(labels), len(codes))
+    check_classes(labels, name)
     return labels, codes.astype(np.int64)

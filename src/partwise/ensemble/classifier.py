@@ -17,7 +17,7 @@ from partwise.errors import InputError
 from partwise.protocols import Combiner, Encoder, Executor, Partitioner
 from partwise.records import Member
 from partwise.selection import Auto
-from partwise.validation import class_target
+from partwise.targets import class_target
 
 __all__ = ["PartitionedClassifier"]
 

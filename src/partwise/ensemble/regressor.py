@@ -15,7 +15,7 @@ from partwise.ensemble.elsewhere import check_models
 from partwise.protocols import Combiner, Encoder, Executor, Partitioner
 from partwise.records import Member
 from partwise.selection import Auto
-from partwise.validation import value_target
+from partwise.targets import value_target
 
 __all__ = ["PartitionedRegressor"]
 

@@ -1,7 +1,14 @@
 """Scores, intervals and paired tests of what models said about test rows: functions of arrays alone."""
 
 from partwise.evaluation.growth import curve_as_members_are_added, running_mean
-from partwise.evaluation.metrics import Metric, metric_value, reported_metrics, resolve_metric, scores_of
+from partwise.evaluation.metrics import (
+    Metric,
+    check_metric_name,
+    metric_value,
+    reported_metrics,
+    resolve_metric,
+    scores_of,
+)
 from partwise.evaluation.paired import difference_between, mcnemar_mid_p, score_intervals
 from partwise.evaluation.records import Difference, Growth, Interval, Outputs, Truth, widened
 from partwise.evaluation.resampling import resamples_for
@@ -19,6 +26,7 @@ __all__ = [
     "Sums",
     "Truth",
     "ValueSums",
+    "check_metric_name",
     "curve_as_members_are_added",
     "difference_between",
     "mcnemar_mid_p",

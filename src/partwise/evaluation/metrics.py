@@ -54,6 +54,20 @@ def reported_metrics(n_classes: int | None) -> tuple[Metric, ...]:
     return tuple(replace(each, scorer=_MULTICLASS_SCORERS.get(each.name, each.scorer)) for each in _CLASSIFICATION)
 
 
+def check_metric_name(name: str) -> None:
+    """Refuse a name that is no metric of any task.
+
+    Raises
+    ------
+    InputError
+        If it is none; the nearest and all valid ones are named.
+    """
+    own = {said for metric in (*_CLASSIFICATION, *_REGRESSION) for said in (metric.name, metric.scorer)}
+    valid = own.union(scorer_names())
+    if name not in valid:
+        raise unknown_choice("metric", name, valid, hint="They are scikit-learn's scorer names.")
+
+
 def resolve_metric(name: str | None, n_classes: int | None) -> Metric:
     """Return the metric of this name: ours, or that of a scikit-learn scorer; None is the task's default.
 

@@ -1,5 +1,6 @@
 """From a configuration to a finished, recorded comparison, training or prediction."""
 
+from partwise.experiment.checking import configured
 from partwise.experiment.pipeline import ComparisonRun, compare
 from partwise.experiment.planning import TrainingPlan, plan_training
 from partwise.experiment.predicting import PredictConfig, Predicted, predict
@@ -16,6 +17,7 @@ __all__ = [
     "TrainingPlan",
     "TrainingRun",
     "compare",
+    "configured",
     "plan_training",
     "predict",
     "resume",

@@ -20,6 +20,7 @@ from partwise.errors import PartwiseError
 from partwise.evaluation import Outputs, Truth, widened
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.experiment.alternatives import check_alternatives, incremental_model, wants_incremental
+from partwise.experiment.checking import check_before_reading
 from partwise.experiment.compared_rows import ComparedRows
 from partwise.experiment.preparing import (
     Setup,
@@ -82,6 +83,7 @@ def compare(
     # 1. The table: which columns and which rows play which part.
     source = open_source(config.data)
     config = with_defaults(config, source)
+    check_before_reading(config, source, lambda setup, _: check_alternatives(config, setup), is_new=goes_on is None)
     train: Scan | None = None
     if config.storage is not None or is_too_large(source):
         say(f"Counting and sampling {config.data}, which is not read as a whole")

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from partwise.comparison.cells import memory_cell
 from partwise.config import TrainConfig
-from partwise.errors import InputError
+from partwise.experiment.checking import check_before_reading, check_sums, expected_rows, rows_of
 from partwise.experiment.preparing import scan_of, with_defaults
 from partwise.sources import open_source
 from partwise.stores import PartitionStore
@@ -23,7 +23,11 @@ _COPIES = 3
 
 
 class TrainingPlan(BaseModel):
-    """Sizes in bytes; ``n_rows`` is None where the files do not tell it."""
+    """Sizes in bytes; numbers of rows are None where the files do not tell them.
+
+    Training and test rows are estimates where whole groups, or the last in time, are held out. Disk is needed for what
+    the run asks for before it writes: room for all rows, as if none were held out.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,6 +35,9 @@ class TrainingPlan(BaseModel):
     uri: str
     n_pieces: int
     n_rows: int | None
+    n_train: int | None
+    n_test: int | None
+    is_estimate: bool
     n_features: int
     table_bytes: int
     partitions: int
@@ -50,12 +57,14 @@ class TrainingPlan(BaseModel):
 
     def table(self) -> Table:
         """Return the plan for the terminal."""
-        rows = "not told by the files" if self.n_rows is None else f"{self.n_rows:,}"
         table = Table("", "needed", title=f"Training on {self.name}, planned", title_justify="left")
-        table.add_row("rows", rows)
+        table.add_row("rows of the table", _told(self.n_rows))
+        about = "about " if self.is_estimate else ""
+        table.add_row("training rows", _told(self.n_train, about))
+        table.add_row("test rows", _told(self.n_test, about))
         table.add_row("features", f"{self.n_features:,}")
         table.add_row("table in memory", memory_cell(self.table_bytes))
-        share = "" if self.partition_rows is None else f", {self.partition_rows:,} rows each"
+        share = "" if self.partition_rows is None else f", {self.partition_rows:,} training rows each"
         table.add_row("partitions", f"{self.partitions:,}{share}, {memory_cell(self.partition_bytes)} each")
         free = "" if self.free_bytes is None else f" of {memory_cell(self.free_bytes)} free"
         lacking = "; too little: make room, or give another --storage" if self.lacks_disk else ""
@@ -72,18 +81,17 @@ def plan_training(config: TrainConfig) -> TrainingPlan:
     Raises
     ------
     InputError
-        If the table cannot be opened, lacks a column, or has fewer rows than partitions.
+        If the table cannot be opened, or the training itself would refuse anything before it reads a row.
     """
     source = open_source(config.data)
     config = with_defaults(config, source)
+    check_before_reading(config, source, check_sums)
     scan = scan_of(source, config)
+    given = None if config.test is None else rows_of(open_source(str(config.test)))
+    rows = expected_rows(config, rows_of(source), given)
     pieces = source.pieces()
-    counts = [piece.n_rows for piece in pieces]
-    n_rows = None if any(count is None for count in counts) else sum(count or 0 for count in counts)
-    if n_rows is not None and n_rows < config.partitions:
-        raise InputError(f"--partitions {config.partitions} for {n_rows:,} rows. Valid: 1 to {n_rows:,}.")
     table_bytes = sum(piece.n_bytes(scan.columns) for piece in pieces)
-    partition_bytes = table_bytes * config.replication // config.partitions
+    partition_bytes = int(_training_share(config) * table_bytes) * config.replication // config.partitions
     workers = max(1, (os.cpu_count() or 1) // config.cpus_per_member)
     worker_bytes = _WORKER_BYTES + _COPIES * partition_bytes
     store = PartitionStore(config.storage)
@@ -91,11 +99,14 @@ def plan_training(config: TrainConfig) -> TrainingPlan:
         name=source.name,
         uri=source.uri,
         n_pieces=len(pieces),
-        n_rows=n_rows,
+        n_rows=rows.n_rows,
+        n_train=rows.n_train,
+        n_test=rows.n_test,
+        is_estimate=not rows.is_exact,
         n_features=len(scan.features),
         table_bytes=table_bytes,
         partitions=config.partitions,
-        partition_rows=None if n_rows is None else n_rows * config.replication // config.partitions,
+        partition_rows=None if rows.n_train is None else rows.n_train * config.replication // config.partitions,
         partition_bytes=partition_bytes,
         store=store.place[1],
         store_bytes=_EXCHANGE * table_bytes * config.replication,
@@ -104,3 +115,12 @@ def plan_training(config: TrainConfig) -> TrainingPlan:
         worker_bytes=worker_bytes,
         workers_bytes=workers * worker_bytes,
     )
+
+
+def _training_share(config: TrainConfig) -> float:
+    """Return which share of the table is to train on; all of it where only the rows themselves tell."""
+    return 1.0 if config.test is not None or config.split_column is not None else 1.0 - config.test_size
+
+
+def _told(count: int | None, about: str = "") -> str:
+    return "known once the rows are read" if count is None else f"{about}{count:,}"

@@ -1,16 +1,16 @@
 """From a configuration to a dataset and a recipe; every mistake is found before anything is fitted."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from partwise.comparison.dataset import Dataset, Roles, check_columns, make_dataset
+from partwise.comparison.dataset import Dataset, Roles, check_columns, listed, make_dataset
 from partwise.comparison.judging import Summary
 from partwise.config import FitConfig
 from partwise.cutting import cut, row_keys
 from partwise.encoders import TableEncoder
-from partwise.errors import ConfigurationError, InputError
+from partwise.errors import InputError, Mistakes
 from partwise.evaluation import Metric, resolve_metric
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.learners import make_learner, parse_parameters
@@ -127,12 +127,17 @@ def with_defaults(config: Settings, source: Source) -> Settings:
         defaults = {"target": config.target or source.target, "time": config.time if chosen_test else source.time}
         config = config.model_copy(update=defaults)
     if config.target is None:
-        raise InputError("--target COLUMN is required: the column to predict.")
+        raise InputError(f"--target COLUMN is required: the column to predict. Valid: {listed(source.schema().names)}.")
     return config
 
 
-def scan_of(source: Source, config: FitConfig) -> Scan:
+def scan_of(source: Source, config: FitConfig, where: str = "the table") -> Scan:
     """Return the scan of a source in which columns play the parts that the configuration gives them.
+
+    Parameters
+    ----------
+    where
+        What messages call the source.
 
     Raises
     ------
@@ -141,7 +146,7 @@ def scan_of(source: Source, config: FitConfig) -> Scan:
     """
     roles = _roles(config)
     names = source.schema().names
-    check_columns(names, roles, "the table")
+    check_columns(names, roles, where)
     dropped = [*roles.drop, *([roles.split] if roles.split is not None else [])]
     return Scan.of(source, roles.target, weight=roles.weight, group=roles.group, time=roles.time, drop=dropped)
 
@@ -185,39 +190,29 @@ def _roles(config: FitConfig) -> Roles:
     )
 
 
-def make_setup(config: FitConfig, task: TaskName, n_classes: int | None, n_train: int) -> Setup:
-    """Return what is fitted and how it is judged.
+def make_setup(config: FitConfig, task: TaskName, n_classes: int | None, n_train: int | None) -> Setup:
+    """Return what is fitted and how it is judged; ``n_train`` is None while that is not known.
 
     Raises
     ------
     ConfigurationError
         If settings are wrong or do not fit the task; every mistake is listed.
     """
-    mistakes: list[str] = []
-
-    def attempt(make: Callable[[], Any]) -> Any:
-        try:
-            return make()
-        except InputError as error:
-            mistakes.append(str(error))
-            return None
-
-    metric = attempt(lambda: resolve_metric(config.metric, n_classes))
-    learner = attempt(lambda: make_learner(config.learner, task, parse_parameters(config.param)))
-    attempt(lambda: _check_partitions(config, task, n_train))
-    if mistakes:
-        raise ConfigurationError(mistakes)
-    recipe = _recipe(config, task, learner)
-    check_estimator(learner.estimator, task)
-    if config.weight is not None:
-        check_takes_weights(learner.estimator)
-    if recipe is not None:
-        recipe.check(out_of_partition=False)
-    cores = os.cpu_count() or 1
-    if config.address is None and config.cpus_per_member > cores:
-        raise InputError(
-            f"--cpus-per-member {config.cpus_per_member} is more than this machine has. Valid: 1 to {cores}."
-        )
+    found = Mistakes()
+    metric = found.attempt(lambda: resolve_metric(config.metric, n_classes))
+    learner = found.attempt(lambda: make_learner(config.learner, task, parse_parameters(config.param)))
+    found.attempt(lambda: _check_partitions(config, task, n_train))
+    found.attempt(lambda: _check_cpus(config))
+    recipe: Recipe | None = None
+    if learner is not None:
+        estimator = learner.estimator
+        found.attempt(lambda: check_estimator(estimator, task))
+        if config.weight is not None:
+            found.attempt(lambda: check_takes_weights(estimator))
+        recipe = found.attempt(lambda: _recipe(config, task, estimator))
+    found.tell()
+    assert metric is not None  # noqa: S101 - else it was told
+    assert learner is not None  # noqa: S101 - else it was told
     return Setup(
         task=task,
         learner=learner,
@@ -246,19 +241,21 @@ def _matches_updates(config: FitConfig, learner: Learner, recipe: Recipe | None)
     return True
 
 
-def _recipe(config: FitConfig, task: str, learner: Learner) -> Recipe | None:
-    """Return what is asked for, None where the data shall choose."""
+def _recipe(config: FitConfig, task: str, estimator: Any) -> Recipe | None:
+    """Return what is asked for, checked, None where the data shall choose."""
     partitioner = _wanted_partitioner(config)
     if asked_for(partitioner, config.combine) is not None:
         return None
-    return make_recipe(
+    recipe = make_recipe(
         None if partitioner == Auto.name else partitioner,
         config.combine,
         task,
-        learner.estimator,
+        estimator,
         n_partitions=config.partitions,
         replication=config.replication,
     )
+    recipe.check(out_of_partition=False)
+    return recipe
 
 
 def check_before_paying(config: FitConfig, dataset: Dataset, setup: Setup) -> None:
@@ -269,7 +266,10 @@ def check_before_paying(config: FitConfig, dataset: Dataset, setup: Setup) -> No
     InputError
         If the weights are wrong, or the rows cannot be cut as asked for.
     """
-    read_weights(dataset.weights, dataset.train, setup.learner.estimator)
+    try:
+        read_weights(dataset.weights, dataset.train, setup.learner.estimator)
+    except InputError as error:
+        raise InputError(f"--weight {config.weight!r}: {error}") from error
     if setup.recipe is not None and "features" not in setup.recipe.partitioner.needs:
         stratum = None if dataset.labels is None else dataset.y_train
         keys = row_keys(len(dataset.train), stratum=stratum, groups=dataset.groups, time=dataset.times)
@@ -280,13 +280,23 @@ def _wanted_partitioner(config: FitConfig) -> str | None:
     return "grouped" if config.partitioner is None and config.group is not None else config.partitioner
 
 
-def _check_partitions(config: FitConfig, task: str, n_train: int) -> None:
+def _check_cpus(config: FitConfig) -> None:
+    cores = os.cpu_count() or 1
+    if config.address is None and config.cpus_per_member > cores:
+        raise InputError(
+            f"--cpus-per-member {config.cpus_per_member} is more than this machine has. Valid: 1 to {cores}."
+        )
+
+
+def _check_partitions(config: FitConfig, task: str, n_train: int | None) -> None:
     wanted = _wanted_partitioner(config)
     if wanted not in {None, Auto.name} and "stratum" in make_partitioner(wanted).needs and task == "regression":
         raise InputError(
             f"--partitioner {wanted!r} needs classes, and the target is a number. Valid: shuffled, ordered, clustered."
         )
-    if config.partitions > n_train:
+    if n_train == 0:
+        raise InputError("No row is left to train on. Give a table with more rows, or a smaller --test-size.")
+    if n_train is not None and config.partitions > n_train:
         raise InputError(
             f"--partitions {config.partitions} for {n_train:,} training rows. "
             f"Valid: 1 to {n_train:,}; a member should see some thousand rows."

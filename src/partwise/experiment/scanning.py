@@ -1,6 +1,6 @@
 """Compare on a table that is larger than memory: the ensemble on all rows, one model on those that it can hold."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -60,7 +60,9 @@ def divided_scan(config: FitConfig, source: Source, executor: Executor) -> tuple
     """
     scan = scan_of(source, config)
     task = cast("TaskName", task_of(scan, executor) if config.task == "auto" else config.task)
-    test = None if config.test is None else scan_of(open_source(str(config.test)), config)
+    test = None
+    if config.test is not None:
+        test = replace(scan_of(open_source(str(config.test)), config, "the test table"), features=scan.features)
     share, split = config.test_size, config.split_column
     return task, divide(scan, task, executor, share=share, seed=config.seed, test=test, split=split)
 

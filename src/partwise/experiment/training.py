@@ -3,21 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from partwise.comparison.judging import Costs, Trained, make_training
 from partwise.comparison.records import Training
 from partwise.config import TrainConfig
-from partwise.errors import unknown_choice
-from partwise.evaluation import reported_metrics
 from partwise.executors import with_one_cpu
 from partwise.executors.ray_tasks import RayExecutor
+from partwise.experiment.checking import check_before_reading, check_sums
 from partwise.experiment.pipeline import make_ensemble
-from partwise.experiment.preparing import Setup, executor_of, facts_of, make_setup, scan_of, with_defaults
+from partwise.experiment.preparing import Setup, executor_of, facts_of, make_setup, with_defaults
 from partwise.experiment.recorded import GoesOn, recorded
 from partwise.experiment.recording import Recorder
 from partwise.experiment.scanning import divided_scan
@@ -65,7 +62,7 @@ def train(
     say(f"Opening {config.data}")
     source = open_source(config.data)
     config = with_defaults(config, source)
-    scan_of(source, config)  # a wrong column is told before Ray is started
+    check_before_reading(config, source, check_sums, is_new=goes_on is None)
     # 2. Workers that have imported what a fit needs.
     clock = Stopwatch()
     executor = executor_of(config)
@@ -78,7 +75,7 @@ def train(
     # 4. The setup, checked against the task; all mistakes at once.
     labels = divided.labels
     setup = make_setup(config, task, None if labels is None else len(labels), divided.n_train)
-    _check_metric(setup, labels)
+    check_sums(setup, None if labels is None else len(labels))
     # 5. Where the run is recorded; both places are tried before anything is fitted.
     with recorded(config, goes_on) as recorder:
         facts = facts_of(config, source, divided.n_train + divided.n_test, list(source.notes))
@@ -134,13 +131,6 @@ def _fitted(
     training = make_training(about, setup.summary(config, notes), scores, model, costs)
     recorder.training(training, model, _example(divided.train))
     return training
-
-
-def _check_metric(setup: Setup, labels: NDArray[Any] | None) -> None:
-    """Refuse a metric that does not follow from sums over blocks of test rows."""
-    valid = [metric.name for metric in reported_metrics(None if labels is None else len(labels))]
-    if setup.metric.name not in valid:
-        raise unknown_choice("metric", setup.metric.name, valid, hint="Others take all test rows at once: compare.")
 
 
 def _example(scan: Scan) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from partwise.learners.checking import with_parameters
 from partwise.learners.importing import found_estimator, load, needs_of
 from partwise.records import Learner
 
-__all__ = ["learner_names", "make_learner"]
+__all__ = ["check_learner_name", "learner_names", "make_learner"]
 
 _TASKS = ("classification", "regression")
 
@@ -63,11 +63,22 @@ def make_learner(
     return Learner(name=name, estimator=with_parameters(name, estimator, params), needs=needs)
 
 
-def _named(name: str, task: str) -> Any:
-    if name not in CATALOGUE:
+def check_learner_name(name: str) -> None:
+    """Refuse a name that is no learner of any task; a path of a class is looked up when the learner is made.
+
+    Raises
+    ------
+    InputError
+        If it is none; the nearest and all valid ones are named.
+    """
+    if ":" not in name and name not in CATALOGUE:
         raise unknown_choice(
             "learner", name, CATALOGUE, hint="Any other estimator is named by its path, package.module:Class."
         )
+
+
+def _named(name: str, task: str) -> Any:
+    check_learner_name(name)
     entry = CATALOGUE[name]
     path = _path(entry, task)
     if path is None:

@@ -39,14 +39,14 @@ def plain_array(array: NDArray[Any] | None) -> dict[str, Any] | None:
         return None
     array = np.asarray(array)
     kind = array.dtype.kind
-    values = array.astype(np.int64).tolist() if kind in "Mm" else array.tolist()
-    odd = [value for value in array.ravel().tolist() if not isinstance(value, (str, int, float))]
+    plain = array.astype(np.int64) if kind in "Mm" else array
+    odd = [value for value in plain.ravel().tolist() if not isinstance(value, (str, int, float))]
     if odd or kind not in _KINDS + "O":
         example = repr(odd[0]) if odd else repr(array.dtype)
         raise ModelStoreError(
             f"Class labels such as {example} cannot be stored. Turn the target into text or numbers before fitting."
         )
-    return {"dtype": "object" if kind == "O" else array.dtype.str, "values": values}
+    return {"dtype": "object" if kind == "O" else array.dtype.str, "values": plain.tolist()}
 
 
 def array_of(plain: Any) -> NDArray[Any] | None:

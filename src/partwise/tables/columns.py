@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from partwise.targets import target_values
+
 __all__ = ["PART", "POSITION", "targets_of", "weights_of"]
 
 POSITION = "__partwise_position__"
@@ -16,7 +18,7 @@ PART = "__partwise_part__"
 
 def targets_of(block: pa.Table, name: str, labels: NDArray[Any] | None) -> NDArray[Any]:
     """Return the codes of classes, whose sorted labels are given, or in regression the values; shape (rows,)."""
-    values = block.column(name).to_pandas().to_numpy()
+    values = target_values(block.column(name), name)
     return values.astype(np.float64) if labels is None else np.searchsorted(labels, values).astype(np.int64)
 
 

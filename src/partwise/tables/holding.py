@@ -1,11 +1,10 @@
 """Hold test rows of a scan out, by the same rules as those of a table in memory."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from partwise.errors import InputError
@@ -17,10 +16,9 @@ from partwise.tables.keying import Keying
 from partwise.tables.order import first_rows
 from partwise.tables.survey import Survey, survey
 from partwise.tables.work import in_order, tasks_of
+from partwise.targets import check_number_of_classes, few_whole_numbers, is_number_type, target_values, task_of_numbers
 
 __all__ = ["Divided", "divide", "task_of"]
-
-_MOST_INTEGER_CLASSES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,27 +39,21 @@ class Divided:
 def task_of(scan: Scan, executor: Executor) -> str:
     """Return ``classification`` for text, booleans, categories and up to 20 whole numbers, else ``regression``."""
     assert scan.target is not None  # noqa: S101 - the caller has named it
-    kind = scan.source.schema().field(scan.target).type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+    if not is_number_type(scan.source.schema().field(scan.target).type):
         return "classification"
-    found: list[set[Any] | None] = in_order(executor.run(_whole_numbers, scan.target, tasks_of(scan.source.pieces())))
-    values: set[Any] = set()
-    for each in found:
-        values |= each or set()
-    few = all(each is not None for each in found) and len(values) <= _MOST_INTEGER_CLASSES
-    return "classification" if few else "regression"
+    tasks = tasks_of(scan.source.pieces())
+    return task_of_numbers(in_order(executor.run(_whole_numbers, scan.target, tasks)))
 
 
-def _whole_numbers(target: str, piece: Piece) -> set[Any] | None:
-    """Return the distinct values while they are whole and few, else None."""
-    values: set[Any] = set()
+def _whole_numbers(target: str, piece: Piece) -> frozenset[Any] | None:
+    """Return the distinct values of a piece while they are whole and few, else None."""
+    values: frozenset[Any] = frozenset()
     for block in piece.blocks([target]):
-        column = pd.unique(block.column(target).to_pandas().dropna())
-        if len(column) > _MOST_INTEGER_CLASSES or bool((column % 1 != 0).any()):
+        found = few_whole_numbers(target_values(block.column(target), target))
+        together = None if found is None else few_whole_numbers(np.array([*values, *found]))
+        if together is None:
             return None
-        values |= set(column.tolist())
-        if len(values) > _MOST_INTEGER_CLASSES:
-            return None
+        values = together
     return values
 
 
@@ -88,15 +80,13 @@ def divide(
     # The words of a split column are groups of their own: what tells rows apart there.
     telling = scan if split is None or test is not None else replace(scan, group=split, time=None)
     found = survey(telling, scan.source.pieces(), task, executor)
-    if test is not None:
-        other = survey(test, test.source.pieces(), task, executor, one_class=True)
-        labels = None
-        if found.labels is not None and other.labels is not None:
-            labels = np.unique(np.concatenate([found.labels, other.labels]))
+    other = None if test is None else survey(test, test.source.pieces(), task, executor, one_class=True)
+    labels = _labels_of(str(scan.target), [found] if other is None else [found, other])
+    if test is not None and other is not None:
         how = "a table of its own"
         return _divided(scan, test, (found.n_rows, other.n_rows), how, labels)
     if split is None and share == 0:
-        return _divided(scan, None, (found.n_rows, 0), "none", found.labels)
+        return _divided(scan, None, (found.n_rows, 0), "none", labels)
     rule, how = _rule(telling, found, executor, share, seed, split)
     keying = Keying.of(telling, found.labels, found.rules)
     whole = HeldOutSource(source=scan.source, keying=keying, survey=found, rule=rule, test=True)
@@ -108,7 +98,17 @@ def divide(
             f"The hold-out by {how} leaves {found.n_rows - n_test:,} training and {n_test:,} test rows. Both are "
             "needed: give more rows, or another --test-size."
         )
-    return _divided(train, held, (found.n_rows - n_test, n_test), how, found.labels)
+    return _divided(train, held, (found.n_rows - n_test, n_test), how, labels)
+
+
+def _labels_of(name: str, tables: Sequence[Survey]) -> NDArray[Any] | None:
+    """Return the class labels of tables together, sorted; None in regression."""
+    known = [each.labels for each in tables if each.labels is not None]
+    if not known:
+        return None
+    labels = np.unique(np.concatenate(known))
+    check_number_of_classes(name, len(labels), sum(each.n_rows for each in tables))
+    return labels
 
 
 def _divided(

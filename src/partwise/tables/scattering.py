@@ -60,6 +60,10 @@ class Scattered:
         """Return the numbers of the batches that have rows of a partition, in order."""
         return np.flatnonzero(self.partitions == partition)
 
+    def n_batches(self, n_partitions: int) -> NDArray[np.int64]:
+        """Return how many batches each partition has, shape (partitions,); zero where it has no rows of the piece."""
+        return np.bincount(self.partitions, minlength=n_partitions).astype(np.int64)
+
 
 def stored_schema(scan: Scan, *, replicated: bool) -> pa.Schema:
     """Return the schema of stored partitions: the table's columns, and the position of each row."""

@@ -243,8 +243,8 @@ class StoredTable:
         build = self.store.begin(cut.key, 2 * n_bytes)
         try:
             return self._built(cut, build, replication)
-        except BaseException:
-            build.abandon()
+        except BaseException as error:
+            _abandon(build, error)
             raise
 
     def _built(self, cut: "_Cut", build: Build, replication: int) -> Manifest:
@@ -260,6 +260,8 @@ class StoredTable:
             build=build,
         )
         scattered: list[Scattered] = in_order(self.executor.run(scatter, shared, self._scatter_tasks()))
+        # Before their files are made: a partition without batches has no rows, and a file of none is nothing to store.
+        check_sizes(cut.partitioner, np.sum([each.n_batches(cut.n_partitions) for each in scattered], axis=0))
         places = (
             Task(
                 partition,
@@ -270,7 +272,6 @@ class StoredTable:
         told = Gather(build=build, schema=schema, target=self.scan.target, weight=self.scan.weight, labels=self.labels)
         parts: list[StoredPart] = in_order(self.executor.run(gather, told, places))
         build.delete(_EXCHANGE)
-        check_sizes(cut.partitioner, np.array([part.n_rows for part in parts]))
         manifest = Manifest(
             key=cut.key,
             name=self.scan.source.name,
@@ -293,6 +294,14 @@ class StoredTable:
             starts = None if found.label_starts is None else found.label_starts[index]
             task = ScatterTask(piece=piece, index=index, start=int(found.starts[index]), label_starts=starts)
             yield Task(index, task, piece.n_rows or 0)
+
+
+def _abandon(build: Build, error: BaseException) -> None:
+    """Clean up after an error, which is told first: what hinders the cleaning is a note of it."""
+    try:
+        build.abandon()
+    except Exception as second:  # noqa: BLE001 - whatever it is, the first error is the one that matters
+        error.add_note(f"What was stored so far could not be deleted from {build.folder!r} either: {second}")
 
 
 @dataclass(frozen=True, slots=True)

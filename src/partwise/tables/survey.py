@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -19,11 +18,19 @@ from partwise.records import TableStatistics
 from partwise.sources import Scan
 from partwise.tables.frames import FrameRules
 from partwise.tables.work import in_order, tasks_of
-from partwise.validation import class_target
+from partwise.targets import (
+    as_numbers,
+    check_classes,
+    check_number_of_classes,
+    check_target_type,
+    target_values,
+)
+from partwise.validation import wrong_weights
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["PieceCounts", "Survey", "survey"]
-
-_MOST_CLASSES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +109,8 @@ def survey(scan: Scan, pieces: Sequence[Piece], task: str, executor: Executor, *
         is wrong is listed.
     """
     schema = scan.source.schema()
+    if scan.target is not None:
+        check_target_type(scan.target, schema.field(scan.target).type)
     categorical = tuple(name for name in scan.features if pa.types.is_dictionary(schema.field(name).type))
     question = _Question(scan, task, categorical)
     counts: list[PieceCounts] = in_order(executor.run(_count, question, tasks_of(pieces)))
@@ -112,7 +121,9 @@ def survey(scan: Scan, pieces: Sequence[Piece], task: str, executor: Executor, *
     labels = label_starts = label_counts = None
     if task == "classification":
         labels = np.unique(np.concatenate([each.labels for each in counts if each.labels is not None]))
-        _check_classes(str(scan.target), labels, one_class=one_class)
+        check_number_of_classes(str(scan.target), len(labels))
+        if not one_class:
+            check_classes(labels, str(scan.target))
         per_piece = np.zeros((len(counts), len(labels)), dtype=np.int64)
         for index, each in enumerate(counts):
             if each.labels is not None and each.label_counts is not None:
@@ -140,16 +151,6 @@ def survey(scan: Scan, pieces: Sequence[Piece], task: str, executor: Executor, *
             },
         ),
     )
-
-
-def _check_classes(name: str, labels: NDArray[Any], *, one_class: bool) -> None:
-    if len(labels) > _MOST_CLASSES:
-        raise InputError(
-            f"The target {name!r} has over {_MOST_CLASSES:,} different values: too many for classes. Take a regressor "
-            "(--task regression), or another target."
-        )
-    if not one_class:
-        class_target(labels)
 
 
 def _check(counts: Sequence[PieceCounts], n_rows: int, scan: Scan) -> None:
@@ -215,15 +216,14 @@ def _whole(counts: PieceCounts, block: pa.Table, name: str, role: str) -> "pd.Se
 
 def _count_target(counts: PieceCounts, question: _Question, block: pa.Table) -> None:
     name = question.scan.target
-    if name is None or not block.num_rows or (column := _whole(counts, block, name, "target")) is None:
+    if name is None or not block.num_rows or _whole(counts, block, name, "target") is None:
         return
+    found = target_values(block.column(name), name)
     if question.task == "classification":
-        counts.labels, counts.label_counts = _added(counts.labels, counts.label_counts, column.to_numpy())
-        _check_classes(name, counts.labels, one_class=True)
+        counts.labels, counts.label_counts = _added(counts.labels, counts.label_counts, found)
+        check_number_of_classes(name, len(counts.labels))
         return
-    if not pd.api.types.is_numeric_dtype(column):
-        raise InputError(f"The target {name!r} has values such as {column.iloc[0]!r}, which are no numbers.")
-    values = column.to_numpy(dtype=np.float64)
+    values = as_numbers(found, name)
     if infinite := int((~np.isfinite(values)).sum()):
         counts.broken[f"the target {name!r} is infinite. Drop those rows."] += infinite
         return
@@ -239,10 +239,8 @@ def _count_weights(counts: PieceCounts, scan: Scan, block: pa.Table) -> None:
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         raise InputError(f"The weight {scan.weight!r} is of type {column.type}. Weights are numbers.")
     values = column.cast(pa.float64()).to_numpy()
-    said = f"the weight {scan.weight!r} is"
-    for what, wrong in (("missing (NaN) or infinite", ~np.isfinite(values)), ("negative", values < 0)):
-        if count := int(wrong.sum()):
-            counts.broken[f"{said} {what}. Weights are zero or more."] += count
+    for what, count in wrong_weights(values).items():
+        counts.broken[f"the weight {scan.weight!r} is {what}. Weights are zero or more."] += count
     counts.n_counting += int((values > 0).sum())
 
 

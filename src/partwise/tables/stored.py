@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -261,7 +262,8 @@ class StoredTable:
         )
         scattered: list[Scattered] = in_order(self.executor.run(scatter, shared, self._scatter_tasks()))
         # Before their files are made: a partition without batches has no rows, and a file of none is nothing to store.
-        check_sizes(cut.partitioner, np.sum([each.n_batches(cut.n_partitions) for each in scattered], axis=0))
+        counts = (each.n_batches(cut.n_partitions) for each in scattered)
+        check_sizes(cut.partitioner, reduce(np.add, counts))
         places = (
             Task(
                 partition,

@@ -28,12 +28,6 @@ class MemberPool:
     n_classes: int | None
     kind: OutputKind
 
-    def __post_init__(self) -> None:
-        if (self.kind == "value") != (self.n_classes is None):
-            raise ValueError(f"outputs of kind {self.kind!r} for {self.n_classes} classes")
-        for member in self.members:
-            _check_member(member, self.n_classes)
-
     @classmethod
     def of(cls, members: tuple[Member, ...], n_classes: int | None) -> Self:
         """Return the pool; probabilities where every member has them, else decision values, else votes."""
@@ -106,31 +100,22 @@ class MemberPool:
         return (labels[:, np.newaxis] == known[np.newaxis, :]).astype(np.float64)
 
 
-def _check_member(member: Member, n_classes: int | None) -> None:
-    """Refuse codes of classes that are none, and ranges that have no two ends."""
-    classes, ends = member.classes, member.target_range
-    if (classes is None) != (n_classes is None):
-        raise ValueError(f"the member of partition {member.partition} has the classes {classes} of {n_classes}")
-    if classes is not None and n_classes is not None:
-        codes = np.asarray(classes)
-        if codes.ndim != 1 or codes.dtype.kind not in "iu" or not np.isin(codes, np.arange(n_classes)).all():
-            raise ValueError(f"the member of partition {member.partition} has the classes {classes} of {n_classes}")
-    if ends is not None and (np.ndim(ends) != 2 or len(ends) != 2 or np.asarray(ends).dtype.kind != "f"):
-        raise ValueError(f"the member of partition {member.partition} has the targets {ends}")
-
-
 def _n_rows(X: Any) -> int:
     return int(X.shape[0]) if hasattr(X, "shape") else len(X)
 
 
 @dataclass(frozen=True, slots=True)
 class AggregatedPredictor:
-    """Members and a rule over their outputs: ``mean``, ``median`` or ``vote``, with a weight for each member."""
+    """Members and a rule over their outputs: ``mean``, ``median`` or ``vote``, with a weight for each member.
+
+    With ``bounded`` members keep to the range of the targets that they were fitted on.
+    """
 
     pool: MemberPool
     rule: str
     weights: NDArray[np.float64]
     exactness: str = "approximate"
+    bounded: bool = False
 
     block_rows = 8_192
 
@@ -149,7 +134,28 @@ class AggregatedPredictor:
 
     def combine(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the combination of members' outputs, (members, rows, outputs) to (rows, outputs); NaN is silence."""
+        if self.bounded:
+            outputs = np.stack([bounded(each, member) for each, member in zip(outputs, self.pool.members, strict=True)])
         return RULES[self.rule](outputs, self.weights)
+
+
+def bounded(values: NDArray[np.float64], member: Member) -> NDArray[np.float64]:
+    """Return a member's values, (rows, targets), within the range of the targets that it was fitted on, if known.
+
+    Raises
+    ------
+    PredictionError
+        If the member gives another number of targets than it was fitted on.
+    """
+    ends = member.target_range
+    if ends is None:
+        return values
+    if ends.shape[1] != values.shape[1]:
+        raise PredictionError(
+            f"The member of partition {member.partition} gave {values.shape[1]} values a row, and was fitted on "
+            f"{ends.shape[1]}. Fit it again."
+        )
+    return np.clip(values, *ends)
 
 
 def member_losses(outputs: NDArray[np.float64], y: NDArray[Any], n_classes: int | None) -> NDArray[np.float64]:

@@ -15,6 +15,8 @@ __all__ = ["Recipe", "make_recipe", "one_model", "recipes_for"]
 
 _SUITS = {"cells": "route", "copies": "pool"}
 _SUITS_SAMPLES = {"classification": "soft", "regression": "mean"}
+_BOUNDED = "mean:bounded"
+"""What is tried of regressors without an exact merge, of which the linear ones are those that may well extrapolate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,15 +139,17 @@ def recipes_for(
     InputError
         If nothing but one model goes with the partitioner.
     """
+    merged: list[Recipe] = []
+    with suppress(InputError):  # no exact merge for this learner, or not on this cut
+        merged.append(make_recipe(partitioner, "pool", task, estimator, n_partitions=n_partitions))
+    vote = _SUITS_SAMPLES[task] if task == "classification" or merged else _BOUNDED
     # The plain vote before the stack: both take the same members, and the stack's learning comes on top.
-    wanted: list[tuple[str | Partitioner | None, str]] = [("clustered", "route"), (None, _SUITS_SAMPLES[task])]
+    wanted: list[tuple[str | Partitioner | None, str]] = [("clustered", "route"), (None, vote)]
     wanted.append((None, "stack"))
     if partitioner is not None:
         gives = make_partitioner(partitioner).gives
         wanted = [(partitioner, name) for _, name in wanted if gives in make_combiner(name, task).takes]
-    recipes = [one_model(task)]
-    with suppress(InputError):  # no exact merge for this learner, or not on this cut
-        recipes.append(make_recipe(partitioner, "pool", task, estimator, n_partitions=n_partitions))
+    recipes = [one_model(task), *merged]
     for cut, name in wanted:
         recipe = make_recipe(cut, name, task, estimator, n_partitions=n_partitions)
         recipes.append(replace(recipe, match_updates=match_updates))

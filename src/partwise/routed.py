@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from partwise.aggregation import one_hot
-from partwise.errors import PredictionError
-from partwise.pool import MemberPool
-from partwise.records import Member, OutputKind
+from partwise.pool import MemberPool, bounded
+from partwise.records import OutputKind
 from partwise.routing import Router
 from partwise.rows import take_rows
 
@@ -23,7 +22,7 @@ class RoutedPredictor:
     With ``neighbours`` above one the nearest cells answer together, weighted by how near they are; members without
     probabilities then vote, as decision values far from a member's own cell have no bound. Nor have the numbers that
     a regression gives there: each member keeps to the range of the targets that it was fitted on, as the rules of
-    Cubist do (Quinlan, "Learning with continuous classes", 1992, and the option ``extrapolation`` of the program).
+    Cubist do (Quinlan, Machine Learning Proceedings 1993).
     """
 
     pool: MemberPool
@@ -54,20 +53,8 @@ class RoutedPredictor:
             if len(rows) == 0:
                 continue
             said = self.pool.member_outputs(member, take_rows(X, rows))
-            said = one_hot(said) if self.kind == "vote" else _bounded(said, member)
+            said = one_hot(said) if self.kind == "vote" else bounded(said, member)
             if total is None:
                 total = np.zeros((len(cells), said.shape[1]))
             total[rows] += shares[rows, column][:, np.newaxis] * said
         return np.zeros((0, self.pool.n_classes or 1)) if total is None else total
-
-
-def _bounded(values: NDArray[np.float64], member: Member) -> NDArray[np.float64]:
-    ends = member.target_range
-    if ends is None:
-        return values
-    if ends.shape[1] != values.shape[1]:
-        raise PredictionError(
-            f"The member of partition {member.partition} gave {values.shape[1]} values a row, and was fitted on "
-            f"{ends.shape[1]}. Fit it again."
-        )
-    return np.clip(values, *ends)

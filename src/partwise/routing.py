@@ -104,6 +104,9 @@ class Router:
             raise ValueError(f"centres of shape {self.centres.shape} do not fit the scaling")
         if self.scaling.scale.shape != (n_features,) or self.offsets.shape != (len(self.centres),):
             raise ValueError(f"{self.offsets.shape} offsets for {len(self.centres)} cells")
+        kinds = {each.dtype.kind for each in (self.scaling.shift, self.scaling.scale, self.centres, self.offsets)}
+        if kinds != {"f"}:
+            raise ValueError(f"scaling, centres and offsets must be floats; they are of kind {kinds}")
         if not (np.isfinite(self.centres).all() and np.isfinite(self.offsets).all() and self.width > 0):
             raise ValueError("centres and offsets must be finite, and the width above zero")
 

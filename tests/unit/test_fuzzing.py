@@ -28,7 +28,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-fuzzed = settings(max_examples=150, deadline=None)
+fuzzed = settings(max_examples=100, deadline=None)
 
 
 def _places(value, path=()):

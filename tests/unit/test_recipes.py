@@ -5,12 +5,14 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neural_network import MLPRegressor
+from sklearn.tree import DecisionTreeRegressor
 
 from partwise import PartitionedClassifier, PartitionedRegressor
 from partwise.combiners import COMBINERS
 from partwise.errors import InputError
 from partwise.partitioners import PARTITIONERS
-from partwise.recipes import make_recipe
+from partwise.recipes import make_recipe, recipes_for
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 3))
@@ -129,6 +131,21 @@ def test_settings_are_readable_before_the_fit(settings):
     before = model.get_params()
     model.fit(X, Y)
     assert model.get_params() == before
+
+
+@pytest.mark.parametrize(
+    ("learner", "name"),
+    [
+        (MLPRegressor(), "shuffled, mean:bounded"),
+        (DecisionTreeRegressor(), "shuffled, mean:bounded"),
+        (Ridge(), "shuffled, mean"),
+    ],
+)
+def test_trials_bound_the_mean_of_what_has_no_exact_merge(learner, name):
+    """Nets far from their rows say anything; lines may well go on beyond."""
+    names = [each.name for each in recipes_for(None, "regression", learner, n_partitions=4, match_updates=False)]
+    assert name in names
+    assert sum("mean" in each for each in names) == 1
 
 
 def test_periods_do_not_share_rows():

@@ -223,10 +223,31 @@ def test_a_stored_model_keeps_to_the_same_range(steep, tmp_path):
     np.testing.assert_array_equal(loaded.outputs(far), model.predict_outputs(far))
 
 
-def test_a_mean_of_lines_is_not_bounded():
+def test_a_mean_of_lines_goes_on_beyond():
     """One line on all rows would say as much."""
     model = _regressor(combine="mean", partitioner="shuffled").fit(X, X[:, 0])
     assert model.predict(np.array([[5.0, 0.0]])) > 4 * X[:, 0].max()
+
+
+def test_a_bounded_mean_keeps_to_what_members_have_seen(tmp_path):
+    """Of each target, and from disk too."""
+    targets = np.column_stack([X[:, 0], 100 * X[:, 1]])
+    model = _regressor(combine="mean:bounded", partitioner="shuffled").fit(X, targets)
+    far = np.array([[50.0, -50.0]])
+    said = model.predict(far)[0]
+    ends = np.stack([member.target_range for member in model.members_])
+    np.testing.assert_allclose(said, [ends[:, 1, 0].mean(), ends[:, 0, 1].mean()])
+    near = X[(np.abs(X) < 0.5).all(axis=1)]
+    np.testing.assert_allclose(model.predict(near), model.predictor_.pool.outputs(near).mean(axis=0))
+    loaded = load_model(save_model(tmp_path / "m", _stored(model)))
+    np.testing.assert_array_equal(loaded.outputs(far)[0], said)
+
+
+def test_a_bounded_mean_of_models_from_elsewhere_is_refused():
+    """They do not tell what they were fitted on."""
+    models = [Ridge().fit(X, X[:, 0]) for _ in range(2)]
+    with pytest.raises(InputError, match=r"fitted elsewhere(.|\n)*'mean', 'median'"):
+        PartitionedRegressor.from_members(models, combine="mean:bounded")
 
 
 def test_a_model_is_the_same_by_seed():

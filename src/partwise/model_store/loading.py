@@ -6,6 +6,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
+
 from partwise.errors import ModelStoreError
 from partwise.model_store.objects import FORMATS, deserialise, digest
 from partwise.model_store.plain import array_of, predictor_of
@@ -55,7 +57,14 @@ def _model(directory: Path, manifest: Mapping[str, Any]) -> StoredModel:
     classes, names = array_of(manifest["classes"]), manifest["feature_names"]
     if manifest["n_classes"] != (None if classes is None else len(classes)):
         raise ValueError(f"n_classes is {manifest['n_classes']!r}")
+    texts = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if names is not None and not (texts and len(set(names)) == len(names)):
+        raise ValueError(f"feature_names is {names!r}")
+    if (manifest["kind"] == "value") != (classes is None):
+        raise ValueError(f"outputs of kind {manifest['kind']!r} for {manifest['n_classes']} classes")
     members = tuple(_member(directory, part) for part in manifest["members"])
+    for member in members:
+        _check_member(member, manifest["n_classes"])
     return StoredModel(
         task=manifest["task"],
         classes=classes,
@@ -132,3 +141,16 @@ def _member(directory: Path, part: Mapping[str, Any]) -> Member:
     for name in ARRAYS:
         values[name] = array_of(part.get(name))
     return Member(**values | {"estimator": _object(directory, part)})
+
+
+def _check_member(member: Member, n_classes: int | None) -> None:
+    """Refuse codes of classes that are none, and ranges that have no two ends."""
+    classes, ends = member.classes, member.target_range
+    if (classes is None) != (n_classes is None):
+        raise ValueError(f"the member of partition {member.partition} has the classes {classes} of {n_classes}")
+    if classes is not None and n_classes is not None:
+        codes = np.asarray(classes)
+        if codes.ndim != 1 or codes.dtype.kind not in "iu" or not np.isin(codes, np.arange(n_classes)).all():
+            raise ValueError(f"the member of partition {member.partition} has the classes {classes} of {n_classes}")
+    if ends is not None and (np.ndim(ends) != 2 or len(ends) != 2 or np.asarray(ends).dtype.kind != "f"):
+        raise ValueError(f"the member of partition {member.partition} has the targets {ends}")

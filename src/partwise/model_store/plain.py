@@ -115,10 +115,19 @@ def predictor_of(plain: dict[str, Any], pool: MemberPool) -> Predictor:
         predictor: Predictor = PREDICTORS[name](pool=pool, **{key: _value_of(value) for key, value in state.items()})
         # One empty round shows now, not at the first prediction, that a rule is unknown or a weight is missing.
         if isinstance(predictor, Aggregate):
-            width = pool.n_classes or (predictor.n_outputs if isinstance(predictor, StackedPredictor) else 1)
-            predictor.combine(np.zeros((len(pool.members), 1, width)))
+            predictor.combine(np.zeros((len(pool.members), 1, _n_outputs(predictor))))
     except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
         raise ModelStoreError(
             f"The predictor in model.json cannot be made ({type(error).__name__}: {error}). Store the model again."
         ) from error
     return predictor
+
+
+def _n_outputs(predictor: Predictor) -> int:
+    """Return how many outputs a row has, as far as the predictor and its members tell."""
+    if predictor.pool.n_classes is not None:
+        return predictor.pool.n_classes
+    if isinstance(predictor, StackedPredictor):
+        return predictor.n_outputs
+    ends = predictor.pool.members[0].target_range
+    return 1 if ends is None else int(ends.shape[1])

@@ -21,7 +21,7 @@ from partwise.protocols import Executor, Piece
 from partwise.provenance import digest_of
 from partwise.records import Task
 from partwise.sources import Scan, open_source
-from partwise.tables import check_columns, in_order, outputs_of
+from partwise.tables import in_order, matched, outputs_of
 
 __all__ = ["PredictConfig", "Predicted", "predict"]
 
@@ -93,7 +93,7 @@ def predict(
     for name in config.keep:
         if name not in scan.features:
             raise unknown_choice("column", name, scan.features, hint="It is named by --keep.")
-    check_columns(model, scan)
+    matched(model, scan)
     question = _Question(model, config.keep, config.probabilities)
     question.check()
     pieces = list(source.pieces())

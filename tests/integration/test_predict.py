@@ -224,21 +224,30 @@ def _command(folder, *options):
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
+def _said(run):
+    """Return what a run wrote to stderr until its end, which is made where it does not come."""
+    try:
+        return run.communicate(timeout=90)[1]
+    finally:
+        run.kill()
+
+
 def test_sigterm_stops_the_workers_and_says_how_to_go_on(folder):
     """A run on Ray ends with 130 too, and leaves what was finished."""
-    rows = pd.DataFrame({"x": np.zeros(5_000)})
+    rows = pd.DataFrame({"x": np.zeros(30_000)})  # a piece takes three seconds
     model = partwise.PartitionedRegressor(TellsProcess(), n_partitions=1, encoder=None, executor="inline")
     shutil.rmtree(folder / "model")
     with pytest.warns(UserWarning, match="hold code"):
         save_model(folder / "model", model.fit(rows, rows["x"]).stored())
-    for index in range(60):
+    for index in range(12):
         rows.to_parquet(folder / "wine" / f"{index}.parquet", index=False)
     run = _command(folder, "--trust")
     deadline = time.monotonic() + 120
     while not list((folder / ".out.csv.parts").glob("*/*.parquet")) and time.monotonic() < deadline:
         time.sleep(0.1)
+    time.sleep(0.7)  # Ray ends the process where a task is cancelled in the moment in which it ends by itself
     run.send_signal(signal.SIGTERM)
-    said = run.communicate(timeout=60)[1]
+    said = _said(run)
     assert run.returncode == 130, said
     assert "Go on with the same command" in said
     assert not (folder / "out.csv").exists()
@@ -248,7 +257,7 @@ def test_a_wrong_address_is_told_and_leaves_nothing(folder):
     """No Ray is started in its place."""
     before = _names(folder)
     run = _command(folder, "--address", "127.0.0.1:9")
-    said = run.communicate(timeout=120)[1]
+    said = _said(run)
     assert run.returncode == 2
     assert "127.0.0.1:9" in said
     assert "initialised already" not in said

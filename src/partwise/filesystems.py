@@ -3,6 +3,8 @@
 import os
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import fsspec
@@ -11,7 +13,7 @@ from pyarrow import fs
 
 from partwise.errors import InputError
 
-__all__ = ["WILD", "open_filesystem", "read_whole", "write_whole"]
+__all__ = ["WILD", "new_file", "open_filesystem", "read_whole", "write_whole"]
 
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 _SETTINGS = re.compile(r"\?(?=\w+=)")
@@ -71,6 +73,52 @@ def read_whole(filesystem: fs.FileSystem, path: str) -> bytes:
         return bytes(file.read())
 
 
+@contextmanager
+def new_file(filesystem: fs.FileSystem, path: str, *, contested: bool = False) -> Iterator[pa.NativeFile]:
+    """Yield a file to write, which is there as a whole when the block ends, and not at all when it fails.
+
+    On a disk that holds also after the machine has lost its power. An object of a bucket appears when it is closed, so
+    that it needs no other name before; one that is closed because its block failed is deleted.
+
+    Parameters
+    ----------
+    contested
+        Whether others may write the same file at the same time. An object is then written under a name of its own too,
+        and copied, which S3 does up to 5 GB.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    on_disk = isinstance(filesystem, fs.LocalFileSystem)
+    apart = on_disk or contested
+    written = f"{path}.{secrets.token_hex(4)}.tmp" if apart else path
+    file, whole = filesystem.open_output_stream(written), False
+    try:
+        with file:
+            yield file
+            whole = True
+        if on_disk:
+            _flush(written)
+        if apart:
+            filesystem.move(written, path)
+    except BaseException:
+        if apart or not whole:  # an object that could not be closed is not there, but an older one is
+            with suppress(OSError):  # what has failed is told, not that this fails too
+                filesystem.delete_file(written)
+        raise
+
+
+def _flush(path: str) -> None:
+    """Have the disk hold what was written to a file."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_whole(filesystem: fs.FileSystem, path: str, data: bytes) -> None:
     """Write a file that is there as a whole or not at all, also after the machine has lost its power.
 
@@ -79,19 +127,10 @@ def write_whole(filesystem: fs.FileSystem, path: str, data: bytes) -> None:
     InputError
         If it cannot be written.
     """
-    temporary = Path(f"{path}.{secrets.token_hex(4)}.tmp")
     try:
-        if not isinstance(filesystem, fs.LocalFileSystem):  # a bucket has no rename, but an object appears whole
-            with filesystem.open_output_stream(path) as file:
-                file.write(data)
-            return
-        with temporary.open("wb") as written:
-            written.write(data)
-            written.flush()
-            os.fsync(written.fileno())
-        temporary.replace(path)
+        with new_file(filesystem, path) as file:
+            file.write(data)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise InputError(
             f"{path!r} cannot be written ({len(data) / 1e6:,.1f} MB): {error.strerror or error}. Make room there, or "
             "give another place; a run goes on with `partwise resume`."

@@ -48,6 +48,7 @@ __all__ = [
     "Source",
     "Table",
     "Tracker",
+    "Untyped",
 ]
 
 
@@ -93,6 +94,14 @@ class Source(Protocol):
 
     def pieces(self) -> Sequence[Piece]:
         """Return what can be read one by one, in the order of the table."""
+
+
+@runtime_checkable
+class Untyped(Protocol):
+    """A source whose files may say no types, so that these are guessed from what is written there."""
+
+    def with_texts(self, columns: Sequence[str]) -> Source:
+        """Return the source with these columns as text where the files say no types, else as they are."""
 
 
 class Encoder(Protocol):

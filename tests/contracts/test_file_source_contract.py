@@ -759,3 +759,20 @@ def test_columns_of_one_name_are_refused(table):
     """Columns are found by name."""
     with pytest.raises(InputError, match=r"duplicate columns: a\. Rename them"):
         partwise.scan(table)
+
+
+def test_text_is_asked_for_where_files_say_no_types(tmp_path):
+    """In CSV digits stay as they are written, also on their way to a worker; Parquet says its types itself."""
+    table = pa.table({"lot": ["007", "010"]})
+    source = open_source(str(_write(tmp_path / "lots.csv", table))).with_texts(["lot"])
+    assert _of_pieces(pickle.loads(pickle.dumps(source)).pieces()).equals(table)  # noqa: S301 - our own bytes
+    numbers = open_source(str(_write(tmp_path / "lots.parquet", pa.table({"lot": [7, 10]}))))
+    assert numbers.with_texts(["lot"]).schema() == numbers.schema()
+
+
+def test_files_agree_on_what_is_text(tmp_path):
+    """One that has digits alone goes with one that has letters."""
+    for name, lot in (("a", "7"), ("b", "x")):
+        _write(tmp_path / f"{name}.csv", pa.table({"lot": [lot]}))
+    source = open_source(str(tmp_path)).with_texts(["lot"])
+    assert _of_pieces(source.pieces()).to_pydict() == {"lot": ["7", "x"]}

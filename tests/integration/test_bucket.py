@@ -1,7 +1,7 @@
 """Tables and partition stores in a bucket, before one fake S3 server on loopback.
 
 Proves that the whole way works where there are objects in place of files: URIs with settings, listing, globs, reading
-in pieces, exchange and storing of partitions, and a manifest that is written last.
+in pieces, exchange and storing of partitions, a manifest that is written last, and predictions from a bucket into one.
 
 Does not prove what the fake lacks: no eventual consistency and no throttling (all requests go to one process, which
 answers at once), no real credentials or policies (it takes any), no redirect to a region, no encryption, and no second
@@ -10,6 +10,7 @@ node, as the executor is this process.
 
 import pickle
 import secrets
+from itertools import chain, islice
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,11 @@ from sklearn.tree import DecisionTreeClassifier
 import partwise
 from partwise import InputError, PartitionedClassifier
 from partwise.errors import TableError
+from partwise.executors import InlineExecutor
+from partwise.experiment import PredictConfig, predict, predicting
+from partwise.experiment.prediction_file import PieceFiles
+from partwise.filesystems import new_file
+from partwise.model_store import load_model, save_model
 from partwise.sources import open_source, read_blocks
 from partwise.stores import PartitionStore
 from partwise.tables import stored
@@ -238,3 +244,82 @@ def test_a_bucket_that_does_not_exist_is_told(bucket):
     uri = bucket.uri("store").replace(bucket.name, "nobodys-bucket")
     with pytest.raises(InputError, match=r"nobodys-bucket/store' cannot be written to"):
         _model(uri).fit(partwise.scan(bucket.uri("table"), "grade"))
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """A stored model of the table in memory."""
+    model = _model().fit(TABLE[FEATURES], TABLE["grade"])
+    return save_model(tmp_path_factory.mktemp("stored") / "model", model.stored())
+
+
+def _predict(model, bucket, output="out/said.parquet", **settings):
+    config = PredictConfig(model=model, data=bucket.uri("table"), output=bucket.uri(output), **settings)
+    return predict(config, executor=InlineExecutor())
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_a_bucket_is_predicted_into_a_bucket(ending, stored, bucket):
+    """The output is as that of the table in memory, and the one object that is left; its URI shows no settings."""
+    done = _predict(stored, bucket, f"out/said.{ending}", keep=("whole",))
+    found = _read(bucket.uri("out")).to_pydict()
+    assert found["whole"] == TABLE["whole"].tolist()
+    assert found["prediction"] == load_model(stored).predict(TABLE).tolist()
+    assert bucket.objects("out") == {f"said.{ending}"}
+    assert done.output == f"s3://{bucket.name}/out/said.{ending}"
+
+
+def test_a_prediction_into_a_bucket_goes_on(stored, bucket, monkeypatch):
+    """A run that is stopped while the output is put together leaves no output, and the next one has all pieces."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    real = PieceFiles.batches
+    monkeypatch.setattr(PieceFiles, "batches", lambda files, _: chain(islice(real(files, 3), 2), map(stop, [None])))
+    with pytest.raises(KeyboardInterrupt):
+        _predict(stored, bucket)
+    monkeypatch.undo()
+    assert "said.parquet" not in bucket.objects("out")
+    assert _predict(stored, bucket).resumed == 3
+
+
+def test_an_output_in_a_bucket_is_not_replaced_unasked(stored, bucket):
+    """As on a disk, that takes --overwrite."""
+    bucket.write("out/said.parquet", ARROW)
+    with pytest.raises(InputError, match="exists"):
+        _predict(stored, bucket)
+    assert _predict(stored, bucket, overwrite=True).n_rows == N_ROWS
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [("table/1.parquet", "is one of the files to predict"), ("out/said.txt", "unknown kind"), ("table", "is a folder")],
+)
+def test_an_object_that_cannot_be_the_output_is_refused(output, said, stored, bucket):
+    """An object that is read, one of another kind, and a folder."""
+    with pytest.raises(InputError, match=said):
+        _predict(stored, bucket, output, overwrite=True)
+
+
+def test_a_bucket_that_cannot_be_written_is_told_before_a_row_is_read(stored, bucket, monkeypatch):
+    """One that does not exist is not made."""
+    monkeypatch.setattr(predicting, "outputs_of", None)
+    output = bucket.uri("said.parquet").replace(f"s3://{bucket.name}", "s3://nobodys-bucket")
+    config = PredictConfig(model=stored, data=bucket.uri("table"), output=output)
+    with pytest.raises(InputError, match=r"'s3://nobodys-bucket/said\.parquet' cannot be written(.|\n)*Give a place"):
+        predict(config, executor=InlineExecutor())
+
+
+@pytest.mark.parametrize("contested", [False, True])
+def test_an_object_that_is_not_finished_is_none(contested, bucket):
+    """When its block fails, nothing of it is left."""
+
+    def fail():
+        with new_file(bucket.filesystem, f"{bucket.name}/new/object", contested=contested) as file:
+            file.write(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert bucket.objects("new") == set()

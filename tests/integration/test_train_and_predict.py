@@ -161,15 +161,6 @@ def test_a_stopped_prediction_goes_on(folder, tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.parquet", "whole.parquet"]
 
 
-def test_other_settings_take_nothing_over(folder, tmp_path):
-    """What a run with another plan left is not mixed in."""
-    parts = tmp_path / "out.parquet.parts"
-    parts.mkdir()
-    (parts / "plan.json").write_text("{}")
-    (parts / "000000.parquet").write_bytes(b"of another model")
-    assert _predict(folder, tmp_path / "out.parquet").resumed == 0
-
-
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

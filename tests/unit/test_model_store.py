@@ -370,7 +370,7 @@ def test_links_to_outside_are_refused(tmp_path, directory):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 99}, "format version 99; this partwise reads 1"),
+        ({"format_version": 99}, "format version 99; this partwise reads 1 and 2"),
         ({"members": []}, "lists no members"),
         ({"task": "ranking"}, "task 'ranking'. Valid: classification, regression"),
         ({"kind": "guess"}, "kind 'guess'. Valid: probability"),
@@ -389,6 +389,23 @@ def test_wrong_values_in_the_manifest_are_named(directory, changes, message):
     with pytest.raises(ModelStoreError) as caught:
         load_model(directory)
     assert message in str(caught.value)
+
+
+def test_a_model_of_the_first_version_is_read(directory):
+    """It does not say what its columns held."""
+    manifest = json.loads((directory / "model.json").read_text())
+    del manifest["feature_kinds"]
+    (directory / "model.json").write_text(json.dumps(manifest | {"format_version": 1}))
+    assert load_model(directory).feature_kinds is None
+
+
+def test_what_the_columns_held_is_read_back(tmp_path):
+    """The kinds of values are stored by name."""
+    X, y = _table(2)
+    model = _stored(tree.DecisionTreeClassifier(), X, y, classes=np.array([0, 1]))
+    kinds = {"a": "numbers", "b": "texts"}
+    save_model(tmp_path / "model", replace(model, feature_kinds=kinds))
+    assert load_model(tmp_path / "model").feature_kinds == kinds
 
 
 def test_a_cut_manifest_and_an_empty_directory_say_what_to_do(tmp_path, directory):

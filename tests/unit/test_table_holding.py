@@ -136,6 +136,15 @@ def test_another_table_of_test_rows_brings_its_own_classes():
     assert (divided.n_train, divided.n_test) == (1_000, 10)
 
 
+def test_another_table_of_test_rows_of_another_kind_is_refused():
+    """Before anything is fitted that could not be judged on it."""
+    test = partwise.scan(TABLE.assign(price="dear"), "grade")
+    with pytest.raises(InputError, match=r"'price' holds texts .*, and was fitted on numbers"):
+        divide(
+            partwise.scan(TABLE, "grade"), "classification", InlineExecutor(), share=0, seed=7, test=test, split=None
+        )
+
+
 def test_sides_of_two_columns_are_told_apart():
     """Rows that another column divides are another table, though all else is the same."""
     table = TABLE.assign(other=TABLE["part"].to_numpy()[::-1])

@@ -15,7 +15,9 @@ from partwise.cli.program import app, find_modules, say
 def predict(  # noqa: PLR0913, PLR0917 - the options are the interface
     model: Annotated[Path, typer.Argument(help="A run directory, or the model folder in it.")],
     data: o.Data,
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .parquet or .csv.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="File to write, .parquet or .csv: a path, or a URI such as s3://….")
+    ],
     keep: Annotated[
         list[str] | None, typer.Option(help="Column to write beside the predictions; may be repeated.")
     ] = None,

@@ -128,6 +128,7 @@ class PartitionedEstimator(BaseEstimator, ABC):
         seed, clock = _seed(self.random_state), Stopwatch()
         with measure_usage() as self.fit_usage_:
             given = self._given(X, y, sample_weight, groups, time, executor)
+            self.feature_kinds_ = given.kinds
             with clock("encode"):
                 self.encoder_, table = given.encoded(self.encoder, seed)
             if table.labels is not None:
@@ -284,6 +285,7 @@ class PartitionedEstimator(BaseEstimator, ABC):
             encoder=self.encoder_,
             predictor=self.predictor_,
             feature_names=None if names is None else tuple(map(str, names)),
+            feature_kinds=getattr(self, "feature_kinds_", None),
             missing=tuple(failure.describe() for failure in self.failures_ if failure.is_broken),
         )
 

@@ -19,6 +19,7 @@ from partwise.records import Member, OutputKind
 __all__ = ["load_model"]
 
 _REQUIRED = ("task", "kind", "n_classes", "classes", "feature_names", "predictor", "encoder", "members")
+_READABLE = (1, FORMAT_VERSION)
 _TASKS = ("classification", "regression")
 _AGAIN = "Store the model again, or restore the directory from where it was copied."
 
@@ -55,6 +56,7 @@ def load_model(directory: Path, *, trust: bool = False) -> StoredModel:
 
 def _model(directory: Path, manifest: Mapping[str, Any]) -> StoredModel:
     classes, names = array_of(manifest["classes"]), manifest["feature_names"]
+    kinds = manifest.get("feature_kinds")
     if manifest["n_classes"] != (None if classes is None else len(classes)):
         raise ValueError(f"n_classes is {manifest['n_classes']!r}")
     texts = isinstance(names, list) and all(isinstance(name, str) for name in names)
@@ -71,6 +73,7 @@ def _model(directory: Path, manifest: Mapping[str, Any]) -> StoredModel:
         encoder=_object(directory, manifest["encoder"]) if manifest["encoder"] else None,
         predictor=predictor_of(manifest["predictor"], MemberPool(members, manifest["n_classes"], manifest["kind"])),
         feature_names=None if names is None else tuple(names),
+        feature_kinds=None if kinds is None else {str(name): str(kind) for name, kind in dict(kinds).items()},
         missing=tuple(map(str, manifest.get("missing", ()))),
     )
 
@@ -87,9 +90,9 @@ def _read_manifest(directory: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ModelStoreError(f"{path} cannot be read, or is damaged or cut ({error}). {_AGAIN}") from error
     found = manifest.get("format_version") if isinstance(manifest, dict) else None
-    if found != FORMAT_VERSION:
+    if found not in _READABLE:
         raise ModelStoreError(
-            f"{path} has format version {found!r}; this partwise reads {FORMAT_VERSION}. "
+            f"{path} has format version {found!r}; this partwise reads {' and '.join(map(str, _READABLE))}. "
             "Load it with the version of partwise that stored it."
         )
     missing = [name for name in _REQUIRED if name not in manifest]

@@ -19,7 +19,8 @@ from partwise.records import Member
 
 __all__ = ["FORMAT_VERSION", "MANIFEST", "save_model"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""1 had no ``feature_kinds``."""
 MANIFEST = "model.json"
 
 _LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy", "skops", "skrub", "xgboost", "lightgbm")
@@ -58,6 +59,7 @@ def save_model(directory: Path, model: StoredModel) -> Path:
         "n_classes": pool.n_classes,
         "classes": classes,
         "feature_names": None if model.feature_names is None else list(model.feature_names),
+        "feature_kinds": None if model.feature_kinds is None else dict(model.feature_kinds),
         "predictor": predictor,
         "encoder": encoder,
         "members": members,

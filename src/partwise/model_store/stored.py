@@ -1,5 +1,6 @@
 """A model as it is used after the run: raw rows in, labels or values out; needs no executor."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,8 @@ class StoredModel:
     encoder: Encoder | None
     predictor: Predictor
     feature_names: tuple[str, ...] | None
+    feature_kinds: Mapping[str, str] | None = None
+    """What these columns held at fit (``numbers``, ``texts``, ``times``, …), as far as it is known."""
     missing: tuple[str, ...] = ()
     """What the ensemble lacks: a sentence for each partition that should have a member and has none."""
 

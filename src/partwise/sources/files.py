@@ -1,7 +1,8 @@
 """Tables in files: Parquet, Feather, CSV; one file, a folder, a glob, on a disk or behind a URI."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +38,8 @@ class FileSource:
     given
         A path, a folder, a glob, or a URI that pyarrow or fsspec can open. In folders named ``column=value`` (hive
         partitioning) the column is one of the table.
+    texts
+        Columns of CSV files that are text, whatever is written there.
 
     Raises
     ------
@@ -45,6 +48,7 @@ class FileSource:
     """
 
     given: str | Path
+    texts: frozenset[str] = frozenset()
     located: Located = field(init=False, compare=False, repr=False)
 
     notes = ()
@@ -83,9 +87,17 @@ class FileSource:
         """
         return self._opened[1]
 
+    def with_texts(self, columns: Sequence[str]) -> "FileSource":
+        """Return the source with these columns as text where the files say no types, as CSV does."""
+        if self.located.format != "csv" or self.texts.issuperset(columns):
+            return self
+        typed = copy(self)  # not made anew: it stands for the files that were found
+        object.__setattr__(typed, "texts", self.texts.union(columns))
+        return typed
+
     def __getstate__(self) -> dict[str, Any]:
         """Travel without the pieces: what a worker reads is sent with its task."""
-        return {"given": self.given, "located": self.located}
+        return {"given": self.given, "texts": self.texts, "located": self.located}
 
     @cached_property
     def _opened(self) -> tuple[pa.Schema, list[FilePiece]]:
@@ -151,7 +163,7 @@ class FileSource:
         if self.located.format == "csv":
             low, high = _TYPED_BYTES
             with open_csv(filesystem, file.path, block_bytes=max(low, high // len(files))) as reader:
-                return reader.schema
+                return _with_texts(reader.schema, self.texts)
         with filesystem.open_input_file(file.path) as opened:
             return ipc.open_file(opened).schema
 
@@ -186,6 +198,11 @@ class _Look:
 
     schema: pa.Schema
     parts: tuple[_FilePart, ...]
+
+
+def _with_texts(schema: pa.Schema, texts: Collection[str]) -> pa.Schema:
+    fields = [each.with_type(pa.string()) if each.name in texts else each for each in schema]
+    return pa.schema(fields, metadata=schema.metadata)
 
 
 def _look_of_parquet(whole: parquet.ParquetFile, measured: Measure) -> _Look:

@@ -2,8 +2,9 @@
 
 from partwise.tables.given import GivenRows, as_frame
 from partwise.tables.holding import Divided, divide, task_of
+from partwise.tables.kinds import with_texts
 from partwise.tables.memory import MemoryTable, SentRows
-from partwise.tables.predicting import check_columns, judge_scan, outputs_of, predict_scan
+from partwise.tables.predicting import judge_scan, matched, outputs_of, predict_scan
 from partwise.tables.stored import ScannedRows, StoredTable
 from partwise.tables.taking import TakenRows, take
 from partwise.tables.work import in_order
@@ -17,12 +18,13 @@ __all__ = [
     "StoredTable",
     "TakenRows",
     "as_frame",
-    "check_columns",
     "divide",
     "in_order",
     "judge_scan",
+    "matched",
     "outputs_of",
     "predict_scan",
     "take",
     "task_of",
+    "with_texts",
 ]

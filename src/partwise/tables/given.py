@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from partwise.encoders import fit_encoder, make_encoder
 from partwise.protocols import Encoder
 from partwise.records import Part
+from partwise.tables.kinds import kinds_of_frame
 from partwise.tables.memory import MemoryTable
 
 __all__ = ["GivenRows", "as_frame"]
@@ -24,6 +25,11 @@ class GivenRows:
     weights: NDArray[Any] | None
     groups: Any = None
     time: Any = None
+
+    @property
+    def kinds(self) -> dict[str, str] | None:
+        """What kind of values each column holds; None for an array."""
+        return kinds_of_frame(self.features)
 
     def encoded(self, encoder: str | Encoder | None, seed: int) -> tuple[Any, MemoryTable]:
         """Return the fitted encoder, None where there is none, and the table of what it makes of the rows."""

@@ -13,6 +13,7 @@ from partwise.sources import Scan
 from partwise.splitting import GroupSplit, RandomSplit, SplitRule, TimeSplit, WordSplit
 from partwise.tables.held_out import HeldOutPiece, HeldOutSource
 from partwise.tables.keying import Keying
+from partwise.tables.kinds import as_fitted, kinds_of_scan
 from partwise.tables.order import first_rows
 from partwise.tables.survey import Survey, survey
 from partwise.tables.work import in_order, tasks_of
@@ -77,6 +78,8 @@ def divide(
     InputError
         If the table cannot be read, or no rows are left on one side.
     """
+    if test is not None:
+        test = as_fitted(test, scan.features, kinds_of_scan(scan))
     # The words of a split column are groups of their own: what tells rows apart there.
     telling = scan if split is None or test is not None else replace(scan, group=split, time=None)
     found = survey(telling, scan.source.pieces(), task, executor)

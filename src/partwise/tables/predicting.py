@@ -16,9 +16,10 @@ from partwise.rows import take_rows
 from partwise.sources import Scan
 from partwise.tables.columns import targets_of
 from partwise.tables.frames import FrameRules
+from partwise.tables.kinds import as_fitted
 from partwise.tables.work import in_order, one_by_one, tasks_of
 
-__all__ = ["check_columns", "judge_scan", "outputs_of", "predict_scan"]
+__all__ = ["judge_scan", "matched", "outputs_of", "predict_scan"]
 
 
 def predict_scan(model: StoredModel, scan: Scan, executor: Executor) -> NDArray[np.float64]:
@@ -27,9 +28,9 @@ def predict_scan(model: StoredModel, scan: Scan, executor: Executor) -> NDArray[
     Raises
     ------
     InputError
-        If columns are missing, or the table cannot be read.
+        If columns are missing or hold another kind of values, or the table cannot be read.
     """
-    check_columns(model, scan)
+    scan = matched(model, scan)
     outputs: list[list[NDArray[np.float64]]] = in_order(executor.run(_predict, model, tasks_of(scan.source.pieces())))
     found = [block for blocks in outputs for block in blocks]
     if not found:
@@ -48,35 +49,29 @@ def judge_scan(model: StoredModel, scan: Scan, labels: NDArray[Any] | None, exec
     Raises
     ------
     InputError
-        If columns are missing, or the table cannot be read.
+        If columns are missing or hold another kind of values, or the table cannot be read.
     """
-    check_columns(model, scan)
+    scan = matched(model, scan)
     total: list[Sums] = []
     for found in one_by_one(executor.run(_judge, (model, scan.target, labels), tasks_of(scan.source.pieces()))):
         total = [summed([*total, *found])] if found else total
     return total[0] if total else None
 
 
-def check_columns(model: StoredModel, scan: Scan) -> None:
-    """Refuse a table that lacks columns of the model.
+def matched(model: StoredModel, scan: Scan) -> Scan:
+    """Return the scan with columns as the model was fitted on them.
 
     Raises
     ------
     InputError
-        If there are some.
+        If columns are missing, or hold another kind of values.
     """
-    names = model.feature_names
-    if names is None:
+    if model.feature_names is None:
         raise InputError(
             "The model was fitted on an array without column names, so that the columns of a table cannot be matched. "
             "Give an array, or fit on a DataFrame or a scan."
         )
-    lacking = [name for name in names if name not in scan.features]
-    if lacking:
-        raise InputError(
-            f"{scan.source.name!r} lacks {len(lacking)} of the {len(names)} columns that were fitted on: "
-            f"{', '.join(lacking[:10])}. It has: {', '.join(scan.features[:30])}."
-        )
+    return as_fitted(scan, model.feature_names, model.feature_kinds)
 
 
 def outputs_of(

@@ -28,6 +28,7 @@ from partwise.stores import FORMAT, Build, Manifest, PartitionStore, StoredPart
 from partwise.tables.columns import PART, POSITION, targets_of, weights_of
 from partwise.tables.gathering import Gather, gather
 from partwise.tables.keying import Keying
+from partwise.tables.kinds import kinds_of_scan
 from partwise.tables.order import first_rows
 from partwise.tables.reading import StoredRows
 from partwise.tables.sampling import sampled
@@ -54,6 +55,11 @@ class ScannedRows:
     task: str
     store: PartitionStore
     executor: Executor
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """What kind of values each feature holds."""
+        return kinds_of_scan(self.scan)
 
     def encoded(self, encoder: str | Encoder | None, seed: int) -> tuple[Any, "StoredTable"]:
         """Return the encoder, fitted on a sample, None where there is none, and the table that it is to encode.

@@ -70,6 +70,7 @@ class FitConfig(BaseModel):
     evidence: bool = True
     address: str | None = None
     cpus_per_member: Annotated[int, Field(ge=1)] = 1
+    gpus_per_member: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     max_attempts: Annotated[int, Field(ge=1)] = 3
     member_timeout: Seconds | None = None
     speculate: bool = False

@@ -254,6 +254,16 @@ def test_wrong_input_exits_with_2_and_says_what_would_be_right(case, tables, mon
     assert "Traceback" not in said
 
 
+def test_gpus_that_are_not_there_are_told_before_anything_is_fitted(tables):
+    """What there is, and no single model was paid for."""
+    command = [sys.executable, "-m", "partwise", "compare", "wine.csv", "--target", "cultivar"]
+    command += ["--gpus-per-member", "0.5", "--tracking-uri", "off"]
+    said = subprocess.run(command, cwd=tables, capture_output=True, text=True, timeout=120, check=False)
+    assert said.returncode == 1
+    assert "GPUs of the nodes are [0.0]. Ask for at most 0 with --gpus-per-member" in " ".join(said.stderr.split())
+    assert "Fitting one model" not in said.stderr
+
+
 def test_unreachable_address_exits_with_2_before_anything_is_fitted(tables):
     """A cluster that does not answer is wrong input, found before the single model is paid for."""
     command = [sys.executable, "-m", "partwise", "compare", "wine.csv", "--target", "cultivar"]

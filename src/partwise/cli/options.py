@@ -53,6 +53,9 @@ Address = Annotated[
     str | None, typer.Option(help="Ray cluster: auto, HOST:PORT or ray://HOST:PORT; absent: this machine.")
 ]
 CpusPerMember = Annotated[int, typer.Option(help="CPUs that each member's fit reserves.")]
+GpusPerMember = Annotated[
+    float, typer.Option(help="GPUs that each member's fit reserves; below 1 several members share one.")
+]
 Ship = Annotated[
     list[str] | None, typer.Option(help="Your own module or package to send to the nodes; may be repeated.")
 ]
@@ -128,6 +131,7 @@ def _shared(  # noqa: PLR0913, PLR0917 - the options are the interface
     evidence: Evidence = True,  # noqa: FBT002 - a flag
     address: Address = None,
     cpus_per_member: CpusPerMember = 1,
+    gpus_per_member: GpusPerMember = 0.0,
     max_attempts: MaxAttempts = 3,
     member_timeout: MemberTimeout = None,
     speculate: Speculate = False,  # noqa: FBT002 - a flag

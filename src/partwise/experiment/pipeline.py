@@ -125,12 +125,13 @@ def _measure(
 ) -> Comparison:
     clock, dataset = Stopwatch(), rows.dataset
     executor = executor_of(config)
-    if config.address is not None:
-        # A wrong address must be known before the single model is paid for. A local Ray is started after it: even
-        # an idle one takes some of its processor time.
+    if config.address is not None or config.gpus_per_member > 0:
+        # A wrong address, or GPUs that are not there, must be known before the single model is paid for. Else a local
+        # Ray is started after it: even an idle one takes some of its processor time.
         with clock("startup"):
             executor.connect()
-            say(f"Joined the cluster at {config.address}: {executor.slots} members at once")
+            where = "Started Ray" if config.address is None else f"Joined the cluster at {config.address}"
+            say(f"{where}: {executor.slots} members at once")
     # 4. One model on all rows, alone on this machine.
     single = _single(config, dataset, setup, recorder, say)
     # 5. Workers that have imported what a fit needs.

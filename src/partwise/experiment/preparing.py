@@ -171,6 +171,7 @@ def executor_of(config: FitConfig) -> RayExecutor:
     return RayExecutor(
         address=config.address,
         cpus_per_task=config.cpus_per_member,
+        gpus_per_task=config.gpus_per_member,
         max_attempts=config.max_attempts,
         timeout=config.member_timeout,
         speculate=config.speculate,

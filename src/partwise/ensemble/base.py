@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any, Self, cast
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, get_tags
@@ -15,6 +14,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from partwise.assembling import assemble
 from partwise.checkpoints import Checkpoint
+from partwise.choosing import choose_recipe
 from partwise.combiners import make_combiner
 from partwise.ensemble.elsewhere import NoRows
 from partwise.errors import InputError, unknown_choice
@@ -28,7 +28,7 @@ from partwise.protocols import Aggregate, Combiner, Encoder, Executor, Partition
 from partwise.recipes import Recipe, make_recipe, recipes_for
 from partwise.records import Evidence, Member
 from partwise.resources import Stopwatch, measure_usage
-from partwise.selection import Auto, asked_for, check_choice, select
+from partwise.selection import Auto, asked_for, check_choice
 from partwise.sources import Scan
 from partwise.stores import PartitionStore
 from partwise.tables import GivenRows, ScannedRows, as_frame, predict_scan
@@ -195,28 +195,10 @@ class PartitionedEstimator(BaseEstimator, ABC):
             match_updates=self.match_updates,
         )
         auto = asked_for(self.partitioner, self.combine) or Auto()
-        checkpoint = self._checkpoint()
-        asked = (auto.budget, [each.name for each in recipes], table.fingerprint) if checkpoint is not None else None
-        known = None if checkpoint is None else checkpoint.recall(job, asked)
-        if known is not None:  # trials are timed, so that a second choice may be another
-            self.leaderboard_, self.selection_reason_ = pd.DataFrame(known["leaderboard"]), known["reason"]
-            self.selection_cpu_seconds_ = known["cpu_seconds"]
-            return next(each for each in recipes if each.name == known["recipe"])
-        selection = select(recipes, auto, job, *table.sample(), executor)
-        if not table.fits_in_memory:
-            selection = selection.without_one_model()
-        self.leaderboard_, self.selection_reason_ = selection.leaderboard(), selection.reason
-        self.selection_cpu_seconds_ = selection.cpu_seconds
-        if checkpoint is not None:
-            board = self.leaderboard_.astype(object)
-            found = {
-                "recipe": selection.recipe.name,
-                "leaderboard": board.where(board.notna(), None).to_dict("records"),
-                "reason": selection.reason,
-                "cpu_seconds": selection.cpu_seconds,
-            }
-            checkpoint.note(job, asked, found)
-        return selection.recipe
+        choice = choose_recipe(recipes, auto, job, table, executor, self._checkpoint())
+        self.leaderboard_, self.selection_reason_ = choice.leaderboard, choice.reason
+        self.selection_cpu_seconds_ = choice.cpu_seconds
+        return choice.recipe
 
     def _checkpoint(self) -> Checkpoint | None:
         given = self.checkpoint

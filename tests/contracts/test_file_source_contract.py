@@ -439,6 +439,17 @@ def test_row_groups_of_any_size_are_read_through_buffers(tmp_path):
     assert max(held) < 20 * 2**20
 
 
+def test_texts_that_polars_wrote_can_be_cut(tmp_path):
+    """It writes them as views, which not all of Arrow's functions take."""
+    frame = pl.DataFrame({"word": ["a", None, "b"] * 20, "row": range(60), "grade": ["low", "high"] * 30})
+    frame.write_ipc(tmp_path / "rows.feather")
+    for data in (tmp_path / "rows.feather", frame.to_arrow(compat_level=pl.CompatLevel.newest())):
+        source = partwise.scan(data, "grade").source
+        assert pa.string_view() not in source.schema().types
+        table = pa.concat_tables(read_blocks(source))
+        assert table.take([3, 4, 5]).to_pylist() == frame[3:6].to_dicts()
+
+
 # CSV
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from partwise.errors import InputError
 from partwise.provenance import data_digest
 from partwise.sources.measuring import block_rows
+from partwise.sources.schemas import without_views
 
 __all__ = ["ArrowSource", "as_arrow"]
 
@@ -28,12 +29,11 @@ def as_arrow(table: Any) -> pa.Table:
     twice = sorted(name for name, count in Counter(map(str, names)).items() if count > 1)
     if twice:
         raise InputError(f"The table has duplicate columns: {', '.join(twice)}. Rename them.")
-    if isinstance(table, pa.Table):
-        return table
     try:
         if isinstance(table, pd.DataFrame):
             return pa.Table.from_pandas(table, preserve_index=False)
-        return nw.from_native(table, eager_only=True).to_arrow()
+        found = table if isinstance(table, pa.Table) else nw.from_native(table, eager_only=True).to_arrow()
+        return found.cast(without_views(found.schema))
     except (TypeError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise InputError(
             f"{type(table).__name__} is no table to scan: {error}. Give a path, a glob, a URI, an Arrow table or a "

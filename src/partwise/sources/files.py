@@ -17,7 +17,7 @@ from partwise.sources.csv_files import open_csv
 from partwise.sources.locating import FORMATS, FileFacts, Located, locate
 from partwise.sources.measuring import Measure, measure
 from partwise.sources.pieces import FilePiece, unreadable
-from partwise.sources.schemas import unified
+from partwise.sources.schemas import unified, without_views
 
 __all__ = ["FORMATS", "FileSource"]
 
@@ -165,7 +165,7 @@ class FileSource:
             with open_csv(filesystem, file.path, block_bytes=max(low, high // len(files))) as reader:
                 return _with_texts(reader.schema, self.texts)
         with filesystem.open_input_file(file.path) as opened:
-            return ipc.open_file(opened).schema
+            return without_views(ipc.open_file(opened).schema)
 
     def _keys(self) -> tuple[dict[str, dict[str, Any]], pa.Schema]:
         """Return what the folders of each file say, and the types of these columns."""

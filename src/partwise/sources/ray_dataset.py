@@ -9,7 +9,7 @@ import ray
 
 from partwise.errors import InputError
 from partwise.sources.measuring import block_rows, row_bytes_of
-from partwise.sources.schemas import unified
+from partwise.sources.schemas import unified, without_views
 
 __all__ = ["RayDatasetSource"]
 
@@ -82,7 +82,7 @@ class RayDatasetSource:
         full = [(reference, look) for reference, look in zip(references, looks, strict=True) if look.n_rows]
         if not full:
             raise InputError("The dataset has no rows. Give one with some.")
-        self._schema = unified({f"block {index}": look.schema for index, (_, look) in enumerate(full)})
+        self._schema = unified({f"block {index}": without_views(look.schema) for index, (_, look) in enumerate(full)})
         self._blocks = [RayBlock(reference, self._schema, look) for reference, look in full]
 
     def __getstate__(self) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from partwise.errors import InputError
 
-__all__ = ["unified"]
+__all__ = ["unified", "without_views"]
 
 _SHOWN = 10
 
@@ -41,6 +41,13 @@ def unified(schemas: Mapping[str, pa.Schema]) -> pa.Schema:
             f"{'. '.join(differences[:_SHOWN])}{more}. Give files of one schema, or write them again with one."
         )
     return model.with_metadata(found.metadata)  # pandas notes there which column is its index, and its own types
+
+
+def without_views(schema: pa.Schema) -> pa.Schema:
+    """Return the schema with texts and bytes in the layout that all of Arrow's functions know; polars writes views."""
+    plain = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+    fields = [each.with_type(plain.get(each.type, each.type)) for each in schema]
+    return pa.schema(fields, metadata=schema.metadata)
 
 
 def _bare(schema: pa.Schema) -> pa.Schema:

@@ -191,6 +191,16 @@ def test_an_executor_that_is_given_is_used(make):
     assert make_executor(name, 2) == executor
 
 
+@pytest.mark.parametrize(
+    "setting", [{"cpus_per_task": 0}, {"max_attempts": 0}, {"gpus_per_task": -0.5}, {"timeout": 0}, {"timeout": -1.0}]
+)
+def test_wrong_settings_are_refused_at_once(setting):
+    """Before a cluster is asked for."""
+    ((name, value),) = setting.items()
+    with pytest.raises(InputError, match=rf"RayExecutor\({name}={value!r}\) is wrong\. Valid: "):
+        RayExecutor(**setting)
+
+
 def test_what_is_no_executor_is_refused():
     """The error lists the executors by name."""
     with pytest.raises(InputError, match="inline, ray"):

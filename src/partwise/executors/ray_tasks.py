@@ -8,10 +8,11 @@ from time import sleep
 from typing import Any
 
 from partwise.attempts import run_in_process
-from partwise.errors import ClusterError
+from partwise.errors import ClusterError, InputError
 from partwise.executors.node_versions import check_node_versions
 from partwise.executors.ray_cluster import ClusterSize, cluster_size, connect, disconnect, is_connected
 from partwise.executors.ray_flight import Flight, Limits
+from partwise.naming import whole_number
 from partwise.records import Task, TaskOutcome
 
 __all__ = ["RayExecutor"]
@@ -52,6 +53,14 @@ class RayExecutor:
     timeout: float | None = None
     speculate: bool = False
     ship: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("cpus_per_task", "max_attempts"):
+            whole_number("RayExecutor", name, getattr(self, name))
+        if not self.gpus_per_task >= 0:
+            raise InputError(f"RayExecutor(gpus_per_task={self.gpus_per_task!r}) is wrong. Valid: a number, 0 or more.")
+        if self.timeout is not None and not self.timeout > 0:
+            raise InputError(f"RayExecutor(timeout={self.timeout!r}) is wrong. Valid: seconds above 0, or None.")
 
     def connect(self) -> None:
         """Reach the cluster now rather than with the first task.

@@ -43,6 +43,11 @@ SETTINGS = [
 ]
 
 
+def _shown(settings):
+    """Return settings as text that is the same in every process."""
+    return str({name: getattr(value, "__name__", value) for name, value in settings.items()})
+
+
 def _merged(template, table, y, sizes=SIZES):
     """Fit the parts on shuffled rows and merge them."""
     shuffled = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
@@ -73,7 +78,7 @@ def _assert_agree(merged, single, *, brute):
     np.testing.assert_allclose(merged, single, rtol=1e-12 if brute else 0)
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("settings", SETTINGS, ids=_shown)
 def test_probabilities_are_those_of_a_single_fit(settings):
     """Where no two rows are equally far, all settings give its probabilities, to the bit but for matrix products."""
     columns = _columns(settings)
@@ -83,7 +88,7 @@ def test_probabilities_are_those_of_a_single_fit(settings):
     _assert_agree(merged.predict_proba(queries), single.predict_proba(queries), brute=brute)
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("settings", SETTINGS, ids=_shown)
 def test_classes_are_those_of_a_single_fit(settings):
     """Ties between classes go where scikit-learn sends them."""
     columns = _columns(settings)
@@ -91,7 +96,7 @@ def test_classes_are_those_of_a_single_fit(settings):
     np.testing.assert_array_equal(merged.predict(QUERIES[:, :columns]), single.predict(QUERIES[:, :columns]))
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("settings", SETTINGS, ids=_shown)
 def test_values_are_those_of_a_single_fit(settings):
     """Means are taken over the same neighbours in the same order."""
     columns = _columns(settings)

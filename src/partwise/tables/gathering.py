@@ -42,9 +42,7 @@ def gather(shared: Gather, payload: tuple[int, Sequence[tuple[str, NDArray[np.in
     partition, places = payload
     name = f"part-{partition:05d}.parquet"
     path = shared.build.path(name)
-    counts = None if shared.labels is None else np.zeros(len(shared.labels), dtype=np.int64)
-    target: Moments | None = None
-    n_rows = n_counting = groups = 0
+    tally = _Tally(shared)
     with (
         shared.build.create(name) as sink,
         parquet.ParquetWriter(
@@ -60,30 +58,50 @@ def gather(shared: Gather, payload: tuple[int, Sequence[tuple[str, NDArray[np.in
     ):
         for group in _groups(shared, places):
             writer.write_table(group, row_group_size=group.num_rows)
-            n_rows += group.num_rows
-            groups += 1
-            weights = weights_of(group, shared.weight)
-            n_counting += group.num_rows if weights is None else int((weights > 0).sum())
-            if shared.target is None:
-                continue
-            values = targets_of(group, shared.target, shared.labels)
-            if counts is not None:
-                counts += np.bincount(values, minlength=len(counts))
-            else:
-                moments = Moments.of(values[:, np.newaxis], np.ones(len(values)))
-                target = moments if target is None else target.merged(moments)
+            tally.add(group)
     info = shared.build.filesystem.get_file_info(path)
-    return StoredPart(
-        file=f"{shared.build.token}/{name}",
-        n_bytes=info.size or 0,
-        footer_sha256=footer_digest(shared.build.filesystem, path),
-        n_rows=n_rows,
-        row_groups=groups,
-        n_counting=n_counting,
-        class_counts=None if counts is None else counts.tolist(),
-        target_mean=None if target is None else float(target.means[0]),
-        target_variance=None if target is None else float(target.variances[0]),
-    )
+    digest = footer_digest(shared.build.filesystem, path)
+    return tally.part(f"{shared.build.token}/{name}", info.size or 0, digest)
+
+
+class _Tally:
+    """What is counted of a partition while it is written."""
+
+    def __init__(self, shared: Gather) -> None:
+        self._shared = shared
+        self._n_rows = self._n_counting = self._groups = 0
+        self._counts = None if shared.labels is None else np.zeros(len(shared.labels), dtype=np.int64)
+        self._target: Moments | None = None
+
+    def add(self, group: pa.Table) -> None:
+        """Count the rows of a row group."""
+        shared = self._shared
+        self._n_rows += group.num_rows
+        self._groups += 1
+        weights = weights_of(group, shared.weight)
+        self._n_counting += group.num_rows if weights is None else int((weights > 0).sum())
+        if shared.target is None:
+            return
+        values = targets_of(group, shared.target, shared.labels)
+        if self._counts is not None:
+            self._counts += np.bincount(values, minlength=len(self._counts))
+        else:
+            moments = Moments.of(values[:, np.newaxis], np.ones(len(values)))
+            self._target = moments if self._target is None else self._target.merged(moments)
+
+    def part(self, file: str, n_bytes: int, footer_sha256: str) -> StoredPart:
+        """Return the record of the partition whose file this has become."""
+        return StoredPart(
+            file=file,
+            n_bytes=n_bytes,
+            footer_sha256=footer_sha256,
+            n_rows=self._n_rows,
+            row_groups=self._groups,
+            n_counting=self._n_counting,
+            class_counts=None if self._counts is None else self._counts.tolist(),
+            target_mean=None if self._target is None else float(self._target.means[0]),
+            target_variance=None if self._target is None else float(self._target.variances[0]),
+        )
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -168,12 +168,7 @@ class StoredTable:
         rule = Ordered() if copies else partitioner
         replicas = Replicas.of(n_stored, replication, seed, most_parts(rule, statistics))
         key = self._key(rule, n_stored, seed, replication)
-        manifest = self.store.find(key)
-        if manifest is not None and (manifest.n_rows, len(manifest.parts)) != (self.survey.n_rows, n_stored):
-            raise TableError(
-                f"The store's table {key} has {manifest.n_rows:,} rows in {len(manifest.parts)} partitions, and "
-                f"{self.survey.n_rows:,} in {n_stored} are wanted. Delete it: partwise store clean --key {key[:8]}."
-            )
+        manifest = self._found(key, n_stored)
         assignment = None
         if manifest is None or "features" in rule.needs:  # what is stored lacks the router of cells alone
             assignment = rule.fit(statistics, self._keys_for(rule, replicas.n_parts, seed), replicas.n_parts, seed)
@@ -189,8 +184,28 @@ class StoredTable:
             class_counts=counts,
             router=getattr(assignment, "router", None),
         )
+        reader = self._reader(key, parts, replicas)
+        return StoredCut(partitions=partitions, reader=reader, parts=tuple(parts), n_rows=self.survey.n_rows, key=key)
+
+    def _found(self, key: str, n_stored: int) -> Manifest | None:
+        """Return what the store has of this cut, None where it has nothing.
+
+        Raises
+        ------
+        TableError
+            If it has something else under its key.
+        """
+        manifest = self.store.find(key)
+        if manifest is not None and (manifest.n_rows, len(manifest.parts)) != (self.survey.n_rows, n_stored):
+            raise TableError(
+                f"The store's table {key} has {manifest.n_rows:,} rows in {len(manifest.parts)} partitions, and "
+                f"{self.survey.n_rows:,} in {n_stored} are wanted. Delete it: partwise store clean --key {key[:8]}."
+            )
+        return manifest
+
+    def _reader(self, key: str, parts: Sequence[StoredPart], replicas: Replicas) -> StoredRows:
         assert self.scan.target is not None  # noqa: S101 - a table to fit on has one
-        reader = StoredRows(
+        return StoredRows(
             store=self.store,
             files=tuple(f"{self.store.folder(key)}/{part.file}" for part in parts),
             footers=tuple(part.footer_sha256 for part in parts),
@@ -201,7 +216,6 @@ class StoredTable:
             encoder=self.encoder,
             replicas=replicas,
         )
-        return StoredCut(partitions=partitions, reader=reader, parts=tuple(parts), n_rows=self.survey.n_rows, key=key)
 
     def _sampled(self, n_rows: int, columns: Sequence[str]) -> pa.Table:
         chosen = keyed_sample(self.survey.n_rows, n_rows, self.seed)

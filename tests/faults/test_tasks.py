@@ -5,10 +5,14 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.datasets import load_iris
 
 from fake_work import hang_on, hang_once, kill_me, nap
-from partwise import RayExecutor
+from fakes import CrashesOnNegative, DiesOnce
+from partwise import PartitionedClassifier, RayExecutor
+from partwise.errors import MemberFitError
 from partwise.records import Task
 from scenario_runs import run_scenario
 
@@ -37,6 +41,38 @@ def test_a_worker_that_is_killed_from_outside_costs_one_attempt(tmp_path):
     assert {index: outcome.value for index, outcome in outcomes.items()} == {0: 1, 1: 2, 2: 3}
     assert sorted(outcome.attempts for outcome in outcomes.values()) == [1, 1, 2]
     assert killed[0] not in {outcome.process for outcome in outcomes.values()}
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_member_whose_worker_dies_is_fitted_again(tmp_path):
+    """SIGKILL in the middle of a fit: the members are those of a run without it."""
+    marker = tmp_path / "killed"
+
+    def fit(executor):
+        X, y = load_iris(return_X_y=True)
+        return PartitionedClassifier(DiesOnce(str(marker)), n_partitions=6, executor=executor, random_state=3).fit(X, y)
+
+    members = fit("ray").members_
+    assert marker.exists()
+    assert max(member.attempts for member in members) == 2
+    usual = fit("inline").members_
+    assert [member.content_digest for member in members] == [member.content_digest for member in usual]
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_fit_that_always_crashes_its_process_is_given_up_by_name(tmp_path):
+    """A segmentation fault: the error names the partition, its rows, the reason and the attempts."""
+    place = tmp_path / "fits"
+    rows, labels = np.vstack([np.ones((60, 3)), [[-1.0, 0, 0]]]), np.arange(61) % 2
+    executor = RayExecutor(max_attempts=2)
+    model = PartitionedClassifier(
+        CrashesOnNegative(str(place)), n_partitions=3, partitioner="ordered", executor=executor
+    )
+    with pytest.raises(MemberFitError, match=r"Partition 2 \(20 rows\)(.|\n)*\[crash\]") as refused:
+        model.fit(rows, labels)
+    (failure,) = refused.value.failures
+    assert (failure.partition, failure.reason, failure.attempts) == (2, "crash", 2)
+    assert len(place.read_text().split()) >= 2
 
 
 @pytest.mark.usefixtures("ray_session")

@@ -12,7 +12,7 @@ import ray
 from ray import exceptions
 from threadpoolctl import ThreadpoolController
 
-from partwise.attempts import attempt, failure_of
+from partwise.attempts import attempt, failure_of, moved_between
 from partwise.executors.ray_cluster import ClusterSize, cause_of, held_cpus, largest_memory
 from partwise.records import FailureReason, Task, TaskFailure, TaskOutcome
 
@@ -103,6 +103,7 @@ class _Sent:
 
     tasks: list[Task]
     announced: bool
+    at: float = field(default_factory=time.time)
     began: float | None = None
     node: str | None = None
 
@@ -212,12 +213,13 @@ class Flight:
         mean_seconds = sum(outcome.finished - outcome.started for outcome in outcomes) / len(outcomes)
         self.batch_size = max(1, min(_LARGEST_BATCH, int(_BATCH_SECONDS / max(mean_seconds, 1e-6))))
         self.seconds += [outcome.finished - outcome.started for outcome in outcomes]
-        return [self._told(outcome) for outcome in outcomes]
+        return [self._told(outcome, sent.at) for outcome in outcomes]
 
-    def _told(self, outcome: TaskOutcome) -> TaskOutcome:
+    def _told(self, outcome: TaskOutcome, sent_at: float) -> TaskOutcome:
         duplicate = outcome.id in self.finished
         self.finished.add(outcome.id)
-        return replace(outcome, attempts=self.attempts.get(outcome.id, 0) + 1, duplicate=duplicate)
+        tried = self.attempts.get(outcome.id, 0) + 1
+        return replace(moved_between(outcome, sent_at, time.time()), attempts=tried, duplicate=duplicate)
 
     def _overdue(self, *, inside: bool) -> Iterator[TaskOutcome]:
         """Give up what has taken longer than it may."""

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from sklearn.datasets import load_iris
 
@@ -122,6 +123,17 @@ def test_memory_that_never_suffices_is_given_up():
     assert found["seconds"] < 60
 
 
+@pytest.mark.long
+def test_members_that_do_not_fit_side_by_side_are_fitted_one_by_one():
+    """Ray kills one of two, or both; each is done in the end, alone."""
+    if psutil.virtual_memory().available < 8 << 30:
+        pytest.skip("it takes 8 GB of free memory")
+    found = run_scenario("too_large_together")
+    assert len(set(found["values"])) == 1
+    assert found["values"][0] > 2_000
+    assert max(found["attempts"]) > 1
+
+
 def test_members_of_a_lost_node_are_fitted_elsewhere(tmp_path):
     """A node dies in mid-run: the same members as without the fault, some at a second attempt."""
     found = run_scenario("node_lost", tmp_path)
@@ -135,6 +147,20 @@ def test_a_node_that_joins_is_used(tmp_path):
     """A node comes in mid-run: the same members, some of them from there."""
     found = run_scenario("node_joins", tmp_path)
     assert len(found["nodes"]) == 2
+    assert found["digests"] == run_scenario("inline", tmp_path)["digests"]
+
+
+@pytest.mark.long
+def test_a_clock_that_is_wrong_harms_nothing(tmp_path):
+    """One node is an hour ahead: doctor says so; the members, their deadlines and what is told of times are right."""
+    found = run_scenario("wrong_clock", tmp_path)
+    state, said = found["clocks"].pop(found["other"][:8])
+    assert (state, said) == ("bad", "3,600 s from the driver's")
+    assert [state for state, _ in found["clocks"].values()] == ["good"]
+    assert len(found["nodes"]) == 2
+    assert found["attempts"] == 1
+    began, ended = found["times"]
+    assert all(began <= started <= ended for started in found["started"])
     assert found["digests"] == run_scenario("inline", tmp_path)["digests"]
 
 

@@ -34,7 +34,7 @@ class Slow(DecisionTreeClassifier):
         time.sleep(float(os.environ["SECONDS_A_FIT"]))
         return super().fit(X, y)
 '''
-PARTITIONS = 24
+PARTITIONS = 36
 PATIENCE = {
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "1000",
@@ -50,7 +50,7 @@ def _ip(*arguments):
 
 
 class _Networks:
-    """Two networks with a link between them, a Ray node in each, and a folder that both see, as they would a share."""
+    """Two networks with a link between them, Ray nodes in each, and a folder that both see, as they would a share."""
 
     def __init__(self, folder, home):
         self.folder, self.home = folder, home
@@ -77,11 +77,12 @@ class _Networks:
             _ip("-n", name, "link", "set", "lo", "up")
 
     def start_nodes(self):
-        """Start the head in the first network, and let a node of the second one join it."""
+        """Start the head in the first network, and let another node there and one of the second network join it."""
         head = ["--head", "--port=6391", "--include-dashboard=false", f"--temp-dir={self.home}"]
-        for side, options in enumerate((head, [f"--address={self.address}"])):
+        joins = [f"--address={self.address}"]
+        for number, (side, options) in enumerate(((0, head), (0, joins), (1, joins))):
             command = [RAY, "start", "--block", "--num-cpus=1", f"--node-ip-address=10.213.77.{side + 1}", *options]
-            log = self.folder / f"node{side}.log"
+            log = self.folder / f"node{number}.log"
             self.start(side, command, log.open("w"))
             ends = time.monotonic() + 60
             while "will now block" not in log.read_text():
@@ -144,7 +145,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def networks(folder):
-    """Two networks with a node of a cluster in each; of neither anything is left in the end."""
+    """Two networks with nodes of one cluster; of neither anything is left in the end."""
     if os.geteuid() or IP is None:
         pytest.skip("networks of one's own take root, and the command ip")
     home = tempfile.mkdtemp(prefix="pw-")  # short, as paths of sockets must be

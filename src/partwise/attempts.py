@@ -5,6 +5,7 @@ import socket
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
 from typing import Any
 
 from threadpoolctl import threadpool_limits
@@ -12,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from partwise.errors import ConfigurationError, InputError
 from partwise.records import FailureReason, Task, TaskFailure, TaskOutcome
 
-__all__ = ["attempt", "failure_of", "input_error_of", "run_in_process"]
+__all__ = ["attempt", "failure_of", "input_error_of", "moved_between", "run_in_process"]
 
 _ID_DIGITS = 8
 
@@ -59,6 +60,12 @@ def attempt(work: Callable[[Any, Any], Any], shared: Any, task: Task, node_id: s
         process=os.getpid(),
         cpu_seconds=time.process_time() - cpu_started,
     )
+
+
+def moved_between(outcome: TaskOutcome, sent: float, received: float) -> TaskOutcome:
+    """Return the outcome with times by the clock of who sent it: that of where it ran may be wrong."""
+    shift = max(0.0, sent - outcome.started) or min(0.0, received - outcome.finished)
+    return replace(outcome, started=outcome.started + shift, finished=outcome.finished + shift, clock_shift=shift)
 
 
 def run_in_process(

@@ -348,7 +348,7 @@ def member_of(outcome: TaskOutcome, partitions: Partitions) -> Member:
         fit_seconds=fitted.usage.seconds,
         cpu_seconds=fitted.usage.cpu_seconds,
         peak_memory_bytes=fitted.usage.peak_memory_bytes,
-        started=fitted.usage.started,
+        started=fitted.usage.started + outcome.clock_shift,
         node=outcome.node,
         process=outcome.process,
         attempts=outcome.attempts,

@@ -14,6 +14,9 @@ from partwise.records import Member, MemberEvidence, OutputKind
 
 __all__ = ["AggregatedPredictor", "MemberPool", "member_losses", "member_scores", "score_of", "scores_of_losses"]
 
+_ROUNDING = 1e-3
+"""How far probabilities may be from what they should be: those of many classes in 32 bits are some 1e-5 off."""
+
 
 @dataclass(frozen=True, slots=True)
 class MemberPool:
@@ -49,7 +52,8 @@ class MemberPool:
         Raises
         ------
         PredictionError
-            If a member gives NaN, infinite values or a wrong number of columns; it is named.
+            If a member gives NaN, infinite values, probabilities that are none, or a wrong number of columns; it is
+            named.
         """
         return np.stack([self.member_outputs(member, X) for member in self.members])
 
@@ -89,6 +93,8 @@ class MemberPool:
                 "Combine by votes (combine='vote'), or set the estimator to one column a class "
                 "(decision_function_shape='ovr')."
             )
+        if self.kind == "probability":
+            _check_probabilities(member, local)
         aligned = np.repeat(rest[:, np.newaxis], self.n_classes or 0, axis=1)
         aligned[:, classes] = local
         return aligned
@@ -98,6 +104,17 @@ class MemberPool:
         labels = np.asarray(member.estimator.predict(X))
         known = np.asarray(getattr(member.estimator, "classes_", np.arange(len(classes))))
         return (labels[:, np.newaxis] == known[np.newaxis, :]).astype(np.float64)
+
+
+def _check_probabilities(member: Member, outputs: NDArray[np.float64]) -> None:
+    """Refuse what would weigh more, or less, than what other members say."""
+    wrong = (np.abs(outputs.sum(axis=1) - 1.0) > _ROUNDING) | (outputs < -_ROUNDING).any(axis=1)
+    if wrong.any():
+        raise PredictionError(
+            f"The member of partition {member.partition} gave probabilities that are negative or do not sum to 1 for "
+            f"{int(wrong.sum()):,} of {len(outputs):,} rows. Combine by votes (combine='vote'), leave it out with "
+            "from_members, or fit it again with other settings."
+        )
 
 
 def _n_rows(X: Any) -> int:

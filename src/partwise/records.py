@@ -147,7 +147,8 @@ class TaskOutcome:
     """What became of a task: its value, or its failure; and where and when it ran (seconds since the epoch).
 
     ``cpu_seconds`` is the processor time that its process spent on the attempt. A ``duplicate`` is of a task that has
-    an outcome already: it was started a second time.
+    an outcome already: it was started a second time. ``clock_shift`` is by how many seconds times by the clock of where
+    it ran, in its value too, must be moved to lie between the driver's when it was sent and when it came back.
     """
 
     id: int
@@ -161,6 +162,7 @@ class TaskOutcome:
     process: int
     cpu_seconds: float = 0.0
     duplicate: bool = False
+    clock_shift: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import ray
 from ray.cluster_utils import Cluster
 from sklearn.datasets import load_iris
@@ -18,7 +19,10 @@ from sklearn.datasets import load_iris
 from fake_work import nap, nap_with
 from fakes import SlowTree
 from partwise import PartitionedClassifier, RayExecutor
+from partwise.doctor.machines import check_clocks
+from partwise.doctor.probe import tell_time
 from partwise.errors import ClusterError
+from partwise.executors.ray_cluster import on_every_node
 from partwise.records import Task
 
 
@@ -56,6 +60,7 @@ def _digests(executor, folder):
         "digests": [each.content_digest for each in members],
         "nodes": sorted({each.node for each in members}),
         "attempts": max(each.attempts for each in members),
+        "started": [each.started for each in members],
     }
 
 
@@ -95,6 +100,30 @@ def node_joins(folder):
         return run.result()
 
 
+_FAST_CLOCK = """
+import time
+
+time.time = lambda right=time.time: right() + 3_600.0
+"""
+
+
+def wrong_clock(folder):
+    """By the clock of one of two nodes it is an hour later."""
+    (Path(folder) / "sitecustomize.py").write_text(_FAST_CLOCK)
+    cluster, _ = _cluster(1)
+    path = os.pathsep.join([folder, os.environ["PYTHONPATH"]])
+    other = cluster.add_node(num_cpus=1, env_vars={"PYTHONPATH": path})
+    cluster.wait_for_nodes()
+    before = time.time()
+    told = list(check_clocks(on_every_node(tell_time, None, 60.0), before, time.time()))
+    found = _digests(RayExecutor(timeout=60.0), folder)
+    return found | {
+        "clocks": {check.name.partition(":")[0].rpartition("/")[2]: [check.state, check.found] for check in told},
+        "other": other.node_id,
+        "times": [before, time.time()],
+    }
+
+
 def inline(folder):
     """The members of a run without faults."""
     return _digests("inline", folder)
@@ -111,6 +140,26 @@ def out_of_memory():
         "attempts": outcome.attempts,
         "seconds": time.monotonic() - started,
     }
+
+
+def too_large_together():
+    """Two tasks that a node has no memory for side by side, but for either of them alone."""
+    memory = psutil.virtual_memory()
+    threshold = (memory.total - memory.available + 3.5 * _LARGE) / memory.total
+    os.environ.update(RAY_memory_usage_threshold=f"{threshold:.4f}", RAY_memory_monitor_refresh_ms="100")
+    ray.init(address="local", num_cpus=2, include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False)
+    outcomes = list(RayExecutor(max_attempts=6).run(hold_memory, None, [Task(index, 4.0) for index in range(2)]))
+    return {"values": [outcome.value for outcome in outcomes], "attempts": [outcome.attempts for outcome in outcomes]}
+
+
+_LARGE = 1 << 30
+
+
+def hold_memory(_shared, seconds):
+    """Take more than half of what is free, for a while; return how much."""
+    block = bytearray(os.urandom(1 << 20)) * (int(2.2 * _LARGE) >> 20)
+    time.sleep(seconds)
+    return len(block) >> 20
 
 
 def two_copies(marker):

@@ -1,4 +1,4 @@
-"""A disk that is full: no file is torn, the error names the path, and the run goes on when there is room."""
+"""Disks that are full or cannot be written to: no file is torn, the path is named, nothing is fitted in vain."""
 
 import json
 import os
@@ -60,3 +60,37 @@ def test_a_full_disk_tears_no_file(small_disk, table, tmp_path):
         for place in (small_disk / "run", tmp_path / "elsewhere")
     )
     assert resumed == usual
+
+
+LEARNER = """
+from pathlib import Path
+
+from sklearn.naive_bayes import GaussianNB
+
+
+class Noted(GaussianNB):
+    def fit(self, X, y):
+        Path("fitted").touch()
+        return super().fit(X, y)
+"""
+
+
+@pytest.fixture
+def read_only_disk(small_disk):
+    """The same file system, which even root may only read."""
+    subprocess.run([MOUNT, "-o", "remount,ro", str(small_disk)], check=True)
+    return small_disk
+
+
+@pytest.mark.parametrize("command", ["compare", "train"])
+def test_a_disk_that_can_only_be_read_is_told_before_anything_is_fitted(command, read_only_disk, table, tmp_path):
+    """Exit code 2 with the path, and no learner was asked to fit."""
+    (tmp_path / "noted.py").write_text(LEARNER)
+    said = _partwise(
+        tmp_path,
+        *(command, table, "--target", "kind", "--learner", "noted:Noted", "--ship", "noted.py"),
+        *("--tracking-uri", "off", "--output", read_only_disk / "run"),
+    )
+    assert said.returncode == 2
+    assert f"{read_only_disk / 'run'} cannot be written to" in " ".join(said.stderr.split())
+    assert not (tmp_path / "fitted").exists()

@@ -154,13 +154,17 @@ def _gone(processes, seconds=20):
 
 
 def test_a_killed_driver_loses_nothing_that_was_finished(place, faultless):
-    """SIGKILL in mid-run, then resume: only what is missing is fitted, and the members are those without a fault."""
+    """SIGKILL in mid-run, then resume: what is missing is fitted alone, members are those without a fault.
+
+    The lock that it left holds nobody up.
+    """
     run = place.compare()
     place.wait_for_fits(1 + 6, run)
     processes = _processes_of(run.pid)
     run.kill()
     run.communicate()
     assert _gone(processes)
+    assert (place.folder / "run" / "owner.json").exists()
     kept, begun = place.kept(), place.fits()
     assert 3 <= len(kept) < PARTITIONS
     code, _, said = place.done(place.start("resume", "run", "--trust"))
@@ -285,6 +289,61 @@ def test_a_finished_run_is_not_run_again(place):
     assert code == 0, said
     assert json.loads(out) == place.record()
     assert place.fits() == begun
+
+
+MANY = 1_000
+NAMED = LEARNER.replace('"fit\\n"', 'hashlib.sha256(X.tobytes()).hexdigest() + "\\n"').replace(
+    "import os", "import hashlib\nimport os"
+)
+"""Notes by their rows which partitions it is fitted on."""
+
+
+def _train_many(place):
+    (place.folder / "slow.py").write_text(NAMED)
+    place.environment["SECONDS_A_FIT"] = "0.02"
+    arguments = ["train", "table.parquet", "--target", "kind", "--learner", "slow:Slow", "--ship", "slow.py"]
+    arguments += ["--partitions", str(MANY), "--storage", "store", "--output", "run"]
+    return place.start(*arguments, "--tracking-uri", "sqlite:///mlflow.db")
+
+
+@pytest.mark.long
+def test_a_thousand_members_that_are_killed_at_half_are_not_fitted_twice(tmp_path, table):
+    """SIGKILL of the driver at 500 of 1,000: resume fits those that lack, once; a finished run answers in 10 s."""
+    rows = pd.read_parquet(table)
+    usual, killed = ((tmp_path / name) for name in ("usual", "killed"))
+    for folder in (usual, killed):
+        folder.mkdir()
+    many = tmp_path / "many.parquet"
+    pd.concat([rows] * 5, ignore_index=True).assign(c=lambda frame: np.arange(len(frame))).to_parquet(many)
+    place = _Place(killed, many)
+    run = _train_many(place)
+    place.wait_for_fits(MANY // 2, run)
+    processes = _processes_of(run.pid)
+    run.kill()
+    run.communicate()
+    assert _gone(processes)
+    kept, before = place.kept(), (killed / "fits").read_text().split()
+    assert len(kept) == len(set(kept))
+    assert MANY // 3 < len(kept) < 2 * MANY // 3
+    (killed / "fits").unlink()
+    code, _, said = place.done(place.start("resume", "run", "--trust"))
+    assert code == 0, said
+    after = (killed / "fits").read_text().split()
+    assert len(after) == MANY - len(kept)
+    assert len(set(after)) == len(after)
+    assert len(set(before) & set(after)) == len(before) - len(kept)  # those that the kill met in their fit
+    assert len(set(before) | set(after)) == MANY
+    seconds = []
+    while not seconds or (min(seconds) >= 10 and len(seconds) < 3):  # the machine may be busy with something else
+        started = time.monotonic()
+        assert place.done(place.start("resume", "run"))[0] == 0
+        seconds.append(time.monotonic() - started)
+    assert min(seconds) < 10
+    assert (killed / "fits").read_text().split() == after
+    other = _Place(usual, many)
+    code, _, said = other.done(_train_many(other))
+    assert code == 0, said
+    assert place.digests() == other.digests()
 
 
 def test_what_is_no_run_directory_is_refused(place):

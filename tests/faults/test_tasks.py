@@ -5,10 +5,15 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
+import psutil
 import pytest
+from sklearn.datasets import load_iris
 
 from fake_work import hang_on, hang_once, kill_me, nap
-from partwise import RayExecutor
+from fakes import CrashesOnNegative, DiesOnce
+from partwise import PartitionedClassifier, RayExecutor
+from partwise.errors import MemberFitError
 from partwise.records import Task
 from scenario_runs import run_scenario
 
@@ -37,6 +42,38 @@ def test_a_worker_that_is_killed_from_outside_costs_one_attempt(tmp_path):
     assert {index: outcome.value for index, outcome in outcomes.items()} == {0: 1, 1: 2, 2: 3}
     assert sorted(outcome.attempts for outcome in outcomes.values()) == [1, 1, 2]
     assert killed[0] not in {outcome.process for outcome in outcomes.values()}
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_member_whose_worker_dies_is_fitted_again(tmp_path):
+    """SIGKILL in the middle of a fit: the members are those of a run without it."""
+    marker = tmp_path / "killed"
+
+    def fit(executor):
+        X, y = load_iris(return_X_y=True)
+        return PartitionedClassifier(DiesOnce(str(marker)), n_partitions=6, executor=executor, random_state=3).fit(X, y)
+
+    members = fit("ray").members_
+    assert marker.exists()
+    assert max(member.attempts for member in members) == 2
+    usual = fit("inline").members_
+    assert [member.content_digest for member in members] == [member.content_digest for member in usual]
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_fit_that_always_crashes_its_process_is_given_up_by_name(tmp_path):
+    """A segmentation fault: the error names the partition, its rows, the reason and the attempts."""
+    place = tmp_path / "fits"
+    rows, labels = np.vstack([np.ones((60, 3)), [[-1.0, 0, 0]]]), np.arange(61) % 2
+    executor = RayExecutor(max_attempts=2)
+    model = PartitionedClassifier(
+        CrashesOnNegative(str(place)), n_partitions=3, partitioner="ordered", executor=executor
+    )
+    with pytest.raises(MemberFitError, match=r"Partition 2 \(20 rows\)(.|\n)*\[crash\]") as refused:
+        model.fit(rows, labels)
+    (failure,) = refused.value.failures
+    assert (failure.partition, failure.reason, failure.attempts) == (2, "crash", 2)
+    assert len(place.read_text().split()) >= 2
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -86,6 +123,17 @@ def test_memory_that_never_suffices_is_given_up():
     assert found["seconds"] < 60
 
 
+@pytest.mark.long
+def test_members_that_do_not_fit_side_by_side_are_fitted_one_by_one():
+    """Ray kills one of two, or both; each is done in the end, alone."""
+    if psutil.virtual_memory().available < 8 << 30:
+        pytest.skip("it takes 8 GB of free memory")
+    found = run_scenario("too_large_together")
+    assert len(set(found["values"])) == 1
+    assert found["values"][0] > 2_000
+    assert max(found["attempts"]) > 1
+
+
 def test_members_of_a_lost_node_are_fitted_elsewhere(tmp_path):
     """A node dies in mid-run: the same members as without the fault, some at a second attempt."""
     found = run_scenario("node_lost", tmp_path)
@@ -99,6 +147,20 @@ def test_a_node_that_joins_is_used(tmp_path):
     """A node comes in mid-run: the same members, some of them from there."""
     found = run_scenario("node_joins", tmp_path)
     assert len(found["nodes"]) == 2
+    assert found["digests"] == run_scenario("inline", tmp_path)["digests"]
+
+
+@pytest.mark.long
+def test_a_clock_that_is_wrong_harms_nothing(tmp_path):
+    """One node is an hour ahead: doctor says so; the members, their deadlines and what is told of times are right."""
+    found = run_scenario("wrong_clock", tmp_path)
+    state, said = found["clocks"].pop(found["other"][:8])
+    assert (state, said) == ("bad", "3,600 s from the driver's")
+    assert [state for state, _ in found["clocks"].values()] == ["good"]
+    assert len(found["nodes"]) == 2
+    assert found["attempts"] == 1
+    began, ended = found["times"]
+    assert all(began <= started <= ended for started in found["started"])
     assert found["digests"] == run_scenario("inline", tmp_path)["digests"]
 
 

@@ -185,6 +185,20 @@ def test_a_run_that_was_tracked_is_not_sent_twice(place):
     _check_synced_once(place)
 
 
+def test_a_password_in_the_address_is_kept_nowhere(place):
+    """Not in what is printed, nor in any file of the run, nor in that of a later sync; the rest of the address is."""
+    port = _free_port()
+    said = _compare(place, f"http://ann:hunter2@127.0.0.1:{port}/")
+    _check_untracked(place, said)
+    assert f"127.0.0.1:{port}" in said.stderr
+    synced = _partwise(place, "sync", "run", "--tracking-uri", f"http://ann:hunter2@127.0.0.1:{port}/")
+    assert synced.returncode != 0
+    assert "hunter2" not in said.stdout + said.stderr + synced.stdout + synced.stderr
+    files = [path for path in place.rglob("*") if path.is_file()]
+    assert place / "run" / "run.json" in files
+    assert [path for path in files if b"hunter2" in path.read_bytes()] == []
+
+
 def test_an_address_that_can_never_work_is_refused_at_once(place):
     """A wrong scheme is a mistake, not an outage: nothing is fitted."""
     said = _compare(place, "carrier-pigeon://x")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from ast import literal_eval
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,9 @@ class Shipped(GaussianNB):
 '''
 
 
+_JOIN = "import sys; from partwise import RayExecutor; RayExecutor(sys.argv[1]).connect()"
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -35,22 +39,61 @@ def environment(home):
     return {**kept, "HOME": str(home), "RAY_USAGE_STATS_ENABLED": "0"}
 
 
-@pytest.fixture(params=["without a token", "with a token"])
-def cluster(request, tmp_path):
-    """The home, the port and the environment of a running head, which is ended by its process id."""
-    surroundings = environment(tmp_path)
-    if request.param == "with a token":
-        subprocess.run([RAY, "get-auth-token", "--generate"], env=surroundings, capture_output=True, check=True)
+@contextmanager
+def running_head(home, surroundings):
+    """Yield the port of a head that runs, and end it by its process id."""
     port = free_port()
     command = [RAY, "start", "--head", "--block", f"--port={port}", "--num-cpus=2", "--include-dashboard=false"]
-    with (tmp_path / "head.log").open("w") as log:
+    with (home / "head.log").open("w") as log:
         head = subprocess.Popen(command, env=surroundings, stdout=log, stderr=log)
     deadline = time.monotonic() + 60
-    while "will now block" not in (tmp_path / "head.log").read_text() and time.monotonic() < deadline:
+    while "will now block" not in (home / "head.log").read_text() and time.monotonic() < deadline:
         time.sleep(0.2)
-    yield tmp_path, surroundings, (request.param == "with a token")
+    yield port
     head.terminate()
     head.wait(timeout=30)
+
+
+def make_token(surroundings):
+    subprocess.run([RAY, "get-auth-token", "--generate"], env=surroundings, capture_output=True, check=True)
+
+
+@pytest.fixture(params=["without a token", "with a token"])
+def cluster(request, tmp_path):
+    """The home and the environment of a running head, and whether it has a token."""
+    surroundings = environment(tmp_path)
+    if request.param == "with a token":
+        make_token(surroundings)
+    with running_head(tmp_path, surroundings):
+        yield tmp_path, surroundings, (request.param == "with a token")
+
+
+def test_a_token_that_is_missing_is_told_in_30_seconds(tmp_path):
+    """Who has not that of the cluster is told how to get in; who has it gets in."""
+    guest = tmp_path / "guest"
+    guest.mkdir()
+    surroundings = environment(tmp_path) | {"RAY_AUTH_MODE": "token"}
+    make_token(surroundings)
+    told = {}
+    with running_head(tmp_path, surroundings) as port:
+        for home in (guest, tmp_path):
+            joins = {**surroundings, "HOME": str(home)} if home == tmp_path else environment(home)
+            started = time.monotonic()
+            said = subprocess.run(
+                [sys.executable, "-c", _JOIN, f"127.0.0.1:{port}"],
+                env=joins,
+                capture_output=True,
+                text=True,
+                timeout=100,
+                check=False,
+            )
+            told[home] = (said.returncode, time.monotonic() - started, said.stderr)
+    assert told[tmp_path][0] == 0, told[tmp_path][2]
+    code, seconds, said = told[guest]
+    assert code != 0
+    assert "does not let this process in" in said
+    assert "RAY_AUTH_MODE=token" in said
+    assert seconds < 30
 
 
 def test_compare_joins_the_running_head(cluster):

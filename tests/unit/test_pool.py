@@ -110,6 +110,25 @@ def test_outputs_that_are_no_numbers_name_the_member(model, broken):
         pool.outputs(TWO_ROWS)
 
 
+@pytest.mark.parametrize("wrong", [[0.7, 0.7], [0.2, 0.2], [1.2, -0.2]], ids=["more", "less", "negative"])
+def test_probabilities_that_are_none_name_the_member(wrong):
+    """Such a member would weigh more, or less, than others: it is refused with the partition and the number of rows."""
+    pool = _pool(
+        member(0, Probabilities([[0.5, 0.5]] * 2), [0, 1]),
+        member(7, Probabilities([[0.5, 0.5], wrong]), [0, 1]),
+        n_classes=2,
+    )
+    with pytest.raises(PredictionError, match=r"partition 7 (.|\n)*do not sum to 1 for 1 of 2 rows(.|\n)*vote"):
+        pool.outputs(TWO_ROWS)
+
+
+def test_probabilities_in_32_bits_are_probabilities():
+    """Those of a thousand classes do not sum to 1 to the last bit."""
+    table = np.random.default_rng(0).dirichlet(np.ones(1_000), size=2).astype(np.float32)
+    pool = _pool(member(0, Probabilities(table), range(1_000)), n_classes=1_000)
+    assert pool.outputs(TWO_ROWS).shape == (1, 2, 1_000)
+
+
 @pytest.mark.parametrize("model", [Probabilities, Decisions])
 def test_a_wrong_number_of_columns_names_the_member(model):
     """Outputs that cannot be told to classes, such as those of pairs of classes, are refused with the next step."""

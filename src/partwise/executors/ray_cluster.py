@@ -45,10 +45,11 @@ _JOIN_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class ClusterSize:
-    """What a cluster can run at once: tasks, and the nodes that they run on."""
+    """What a cluster can run at once: tasks, and the nodes that they run on; ``dead`` are the ids of those it lost."""
 
     slots: int
     nodes: int
+    dead: frozenset[str] = frozenset()
 
 
 def is_connected() -> bool:
@@ -276,7 +277,8 @@ def cluster_size(cpus_per_task: int, gpus_per_task: float = 0.0) -> ClusterSize:
                 f"GPUs of the nodes are {sorted(gpus, reverse=True)}. Ask for at most {max(gpus, default=0.0):g} with "
                 "--gpus-per-member (0 where learners need none), or join a cluster that has them."
             )
-    return ClusterSize(slots=sum(per_node), nodes=sum(count > 0 for count in per_node))
+    dead = frozenset(str(node["NodeID"]) for node in ray.nodes() if not node["Alive"])
+    return ClusterSize(slots=sum(per_node), nodes=sum(count > 0 for count in per_node), dead=dead)
 
 
 def largest_memory() -> int:

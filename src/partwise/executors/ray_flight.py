@@ -12,7 +12,7 @@ import ray
 from ray import exceptions
 from threadpoolctl import ThreadpoolController
 
-from partwise.attempts import attempt, failure_of
+from partwise.attempts import attempt, failure_of, moved_between
 from partwise.executors.ray_cluster import ClusterSize, cause_of, held_cpus, largest_memory
 from partwise.records import FailureReason, Task, TaskFailure, TaskOutcome
 
@@ -28,6 +28,7 @@ _SLOW = 2.0
 """How many times the median of its peers a task takes before a copy of it is started."""
 _PEERS = 3
 """Tasks that must have finished before others are called slow."""
+_ID_DIGITS = 8
 _MOST_OF_A_NODE = 0.9
 """A larger share of a node's memory is not asked for: what else runs there has some of it."""
 
@@ -54,9 +55,9 @@ def _run_batch(
 
 def _run_announced(
     work: Callable[[Any, Any], Any], shared_box: list[Any], tasks: list[Task], cpus: int
-) -> Iterator[list[TaskOutcome]]:
-    """Run tasks in a worker, and say first that it begins: only then does their time count."""
-    yield []
+) -> Iterator[str | list[TaskOutcome]]:
+    """Run tasks in a worker, and say first on which node it begins: only then does their time count."""
+    yield str(ray.get_runtime_context().get_node_id())
     yield _run_batch(work, shared_box, tasks, cpus)
 
 
@@ -98,10 +99,13 @@ class Limits:
 
 @dataclass(slots=True)
 class _Sent:
-    """A batch that was sent, and when its work began, None before."""
+    """A batch that was sent; when and where its work began, None before. Only if it is announced is either known."""
 
     tasks: list[Task]
+    announced: bool
+    at: float = field(default_factory=time.time)
     began: float | None = None
+    node: str | None = None
 
 
 @dataclass(slots=True)
@@ -145,7 +149,8 @@ class Flight:
                     yield from self._take(reference)
                 if time.monotonic() - looked > _LOOK_SECONDS:
                     yield from self._overdue(inside=inside)
-                    size, looked = self.measure(), time.monotonic()
+                    before, size, looked = size, self.measure(), time.monotonic()
+                    yield from self._lost(size.dead - before.dead, inside=inside)
         finally:
             for reference in self.in_flight:
                 _cancel(reference, inside=inside)
@@ -157,17 +162,20 @@ class Flight:
         return max(1, size.slots // self.crowding) * queued
 
     def _send(self, batch: list[Task], shared_box: list[Any], size: ClusterSize, *, inside: bool) -> None:
-        function = _REMOTE_ANNOUNCED if self.limits.timed else _REMOTE_BATCH
+        announced = self.limits.timed or size.nodes > 1  # it costs 1 ms, and says which node a task is lost with
+        function = _REMOTE_ANNOUNCED if announced else _REMOTE_BATCH
         remote = function.options(
             # Inside a Ray task the caller holds its CPUs while it waits: asking for more would wait for ever.
             num_cpus=0 if inside else self.limits.cpus_per_task,
             num_gpus=0 if inside else self.limits.gpus_per_task,
-            memory=None if inside else self.memory.get(batch[0].id) or None,
+            # Ray still waits for workers that it asked a lost node for, and asks for no others in their place as long
+            # as tasks want the same resources: a byte for each node that was lost makes them others.
+            memory=None if inside else self.memory.get(batch[0].id, 0) + len(size.dead) or None,
             # Without it Ray fills one node before the next; on one node it costs some 10 ms a task.
             scheduling_strategy="SPREAD" if size.nodes > 1 else "DEFAULT",
         )
         reference = remote.remote(self.work, shared_box, batch, self.limits.cpus_per_task)
-        self.in_flight[reference] = _Sent(batch)
+        self.in_flight[reference] = _Sent(batch, announced)
 
     def _next(self, waiting: Iterator[Task]) -> list[Task]:
         if self.again:
@@ -194,24 +202,24 @@ class Flight:
     def _take(self, reference: Any) -> list[TaskOutcome]:
         sent = self.in_flight[reference]
         try:
-            value = next(reference) if self.limits.timed else reference
-            outcomes: list[TaskOutcome] = ray.get(value)
+            outcomes = ray.get(next(reference) if sent.announced else reference)
         except (exceptions.RayError, StopIteration) as error:
             del self.in_flight[reference]
             return self._failed(sent.tasks, failure_of(cause_of(error), _reason(error)))
-        if not outcomes:
-            sent.began = time.monotonic()
+        if isinstance(outcomes, str):
+            sent.began, sent.node = time.monotonic(), outcomes
             return []
         del self.in_flight[reference]
         mean_seconds = sum(outcome.finished - outcome.started for outcome in outcomes) / len(outcomes)
         self.batch_size = max(1, min(_LARGEST_BATCH, int(_BATCH_SECONDS / max(mean_seconds, 1e-6))))
         self.seconds += [outcome.finished - outcome.started for outcome in outcomes]
-        return [self._told(outcome) for outcome in outcomes]
+        return [self._told(outcome, sent.at) for outcome in outcomes]
 
-    def _told(self, outcome: TaskOutcome) -> TaskOutcome:
+    def _told(self, outcome: TaskOutcome, sent_at: float) -> TaskOutcome:
         duplicate = outcome.id in self.finished
         self.finished.add(outcome.id)
-        return replace(outcome, attempts=self.attempts.get(outcome.id, 0) + 1, duplicate=duplicate)
+        tried = self.attempts.get(outcome.id, 0) + 1
+        return replace(moved_between(outcome, sent_at, time.time()), attempts=tried, duplicate=duplicate)
 
     def _overdue(self, *, inside: bool) -> Iterator[TaskOutcome]:
         """Give up what has taken longer than it may."""
@@ -225,6 +233,25 @@ class Flight:
             _cancel(reference, inside=inside)
             message = f"it had not finished {now - (sent.began or now):,.0f} seconds after its start"
             failure = TaskFailure(reason="timeout", error_type="TimeoutError", message=message, traceback="")
+            yield from self._failed(sent.tasks, failure)
+
+    def _lost(self, nodes: frozenset[str], *, inside: bool) -> Iterator[TaskOutcome]:
+        """Give up what was under way on nodes that are lost, and send once more what has not begun anywhere.
+
+        Of a node whose link was cut Ray says that it is dead, but waits on for what it had sent there.
+        """
+        if not nodes:
+            return
+        for reference, sent in list(self.in_flight.items()):
+            if sent.node is not None and sent.node not in nodes:
+                continue
+            del self.in_flight[reference]
+            _cancel(reference, inside=inside)
+            if sent.node is None:
+                self.again.extend(task for task in sent.tasks if task.id not in self.finished)
+                continue
+            message = f"the node {sent.node[:_ID_DIGITS]} that it ran on was lost"
+            failure = TaskFailure(reason="node_lost", error_type="NodeDiedError", message=message, traceback="")
             yield from self._failed(sent.tasks, failure)
 
     def _failed(self, batch: list[Task], failure: TaskFailure) -> list[TaskOutcome]:

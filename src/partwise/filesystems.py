@@ -83,8 +83,8 @@ def new_file(filesystem: fs.FileSystem, path: str, *, contested: bool = False) -
     Parameters
     ----------
     contested
-        Whether others may write the same file at the same time. An object is then written under a name of its own too,
-        and copied, which S3 does up to 5 GB.
+        Whether others may write the same file at the same time. An object is then, as where there is one already,
+        written under a name of its own too, and copied, which S3 does up to 5 GB.
 
     Raises
     ------
@@ -92,7 +92,8 @@ def new_file(filesystem: fs.FileSystem, path: str, *, contested: bool = False) -
         If it cannot be written.
     """
     on_disk = isinstance(filesystem, fs.LocalFileSystem)
-    apart = on_disk or contested
+    # An object that is there stays until the new one is whole: closing one half written would replace it.
+    apart = on_disk or contested or filesystem.get_file_info(path).type != fs.FileType.NotFound
     written = f"{path}.{secrets.token_hex(4)}.tmp" if apart else path
     file, whole = filesystem.open_output_stream(written), False
     try:

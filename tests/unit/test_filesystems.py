@@ -1,9 +1,10 @@
 """Facts about files that are there as a whole or not at all."""
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from pyarrow import fs
 
-from partwise.filesystems import new_file
+from partwise.filesystems import new_file, read_whole
 
 DISK = fs.LocalFileSystem()
 
@@ -51,6 +52,9 @@ class Bucket:
         self.opens = opens
         self.deleted = []
 
+    def get_file_info(self, path):
+        return fs.FileInfo(path, fs.FileType.NotFound)
+
     def open_output_stream(self, _):
         if not self.opens:
             raise OSError("denied")
@@ -73,3 +77,18 @@ def test_an_object_that_does_not_come_about_leaves_an_older_one(opens):
     with pytest.raises(OSError, match="denied"), new_file(bucket, "object"):
         pass
     assert bucket.deleted == []
+
+
+def test_an_object_that_is_there_stays_until_the_new_one_is_whole():
+    """To close one half written would put it in the place of the old one."""
+    memory = fs.PyFileSystem(fs.FSSpecHandler(MemoryFileSystem()))
+    memory.create_dir("new_file")
+    with new_file(memory, "new_file/object") as file:
+        file.write(b"old")
+    with pytest.raises(RuntimeError):
+        _half(memory, "new_file/object")
+    assert read_whole(memory, "new_file/object") == b"old"
+    assert len(memory.get_file_info(fs.FileSelector("new_file"))) == 1
+    with new_file(memory, "new_file/object") as file:
+        file.write(b"new")
+    assert read_whole(memory, "new_file/object") == b"new"

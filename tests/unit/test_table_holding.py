@@ -1,5 +1,8 @@
 """Facts about test rows that are held out of a table which is read in pieces: they are those of a table in memory."""
 
+import pickle
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -74,6 +77,19 @@ def test_pieces_know_their_rows(roles):
     for side in (divided.train, divided.test):
         for piece in side.source.pieces():
             assert piece.n_rows == sum(block.num_rows for block in piece.blocks(["row"]))
+
+
+@pytest.mark.parametrize("roles", [{}, {"group": "owner"}], ids=str)
+def test_what_goes_with_a_task_does_not_grow_with_the_table(roles):
+    """Neither levels of categories nor groups are sent with each piece."""
+    n_rows = 20_000
+    names = [f"a rather long name {row}" for row in range(n_rows)]
+    table = pd.DataFrame({"name": pd.Categorical(names), "owner": names, "grade": ["low", "high"] * (n_rows // 2)})
+    divided = _divided("grade", table=table, **roles)
+    schema = len(pickle.dumps(divided.train.source.schema()))
+    piece = replace(divided.train.source.pieces()[0], piece=None)
+    assert len(pickle.dumps(piece)) < schema + 2_000
+    assert len(pickle.dumps(replace(divided.train.source, source=None))) < 10_000
 
 
 def test_without_a_share_all_rows_are_trained_on():

@@ -85,7 +85,7 @@ def compare(
     config = with_defaults(config, source)
     check_before_reading(config, source, lambda setup, _: check_alternatives(config, setup), is_new=goes_on is None)
     train: Scan | None = None
-    if config.storage is not None or is_too_large(source):
+    if config.storage is not None or is_too_large(config, source):
         say(f"Counting and sampling {config.data}, which is not read as a whole")
         scanned = scanned_dataset(config, source)
         dataset, train, facts = scanned.dataset, scanned.train, scanned.facts

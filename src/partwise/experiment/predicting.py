@@ -95,7 +95,7 @@ def predict(
         raise _no_rows(source)
     files = output.pieces(_plan(question, directory, pieces))
     started = time.perf_counter()
-    with _kept_for_later(files, len(pieces)):
+    with output.locked(), _kept_for_later(files, len(pieces)):
         done = files.begin()
         say(f"Predicting {len(pieces) - len(done):,} of {len(pieces):,} pieces of {source.name}")
         executor = RayExecutor(address=config.address, ship=config.ship) if executor is None else executor

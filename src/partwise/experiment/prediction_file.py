@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 import pyarrow as pa
+from filelock import FileLock, Timeout
 from pyarrow import csv, fs, parquet
 
 from partwise.errors import InputError
@@ -118,6 +119,33 @@ class PredictionFile:
             return 0
         with self.told(), new_file(self.filesystem, self.path) as file:
             return _write(file, self.ending, chain([first], batches))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the output: on a disk no other process predicts into it meanwhile; a bucket knows no locks.
+
+        Raises
+        ------
+        InputError
+            If another process does.
+        """
+        if not self.is_local:
+            yield
+            return
+        path = Path(self.path)
+        lock = FileLock(path.with_name(f".{path.name}.lock"), blocking=False)
+        with self.told():
+            try:
+                lock.acquire()
+            except Timeout as error:
+                raise InputError(
+                    f"--output {self.place!r} is being written by another process. Wait for it, or give another file."
+                ) from error
+        try:
+            yield
+        finally:
+            Path(lock.lock_file).unlink(missing_ok=True)
+            lock.release()
 
     @contextmanager
     def told(self) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """Compare on a table that is larger than memory: the ensemble on all rows, one model on those that it can hold."""
 
+import sys
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -44,10 +45,11 @@ class Scanned:
     facts: dict[str, Any]
 
 
-def is_too_large(source: Source) -> bool:
-    """Return whether a table would take over a quarter of the free memory; False where that is not known."""
+def is_too_large(config: FitConfig, source: Source) -> bool:
+    """Return whether the tables would take over a quarter of the free memory; False where that is not known."""
     free = available_memory()
-    return free is not None and sum(piece.n_bytes() for piece in source.pieces()) > _SHARE * free
+    tables = [each for each in _scans(config, source) if each is not None]
+    return free is not None and sum(map(_table_bytes, tables)) > _SHARE * free
 
 
 def divided_scan(config: FitConfig, source: Source, executor: Executor) -> tuple[TaskName, Divided]:
@@ -58,11 +60,8 @@ def divided_scan(config: FitConfig, source: Source, executor: Executor) -> tuple
     InputError
         If columns do not exist, values are missing, or no rows are left on one side.
     """
-    scan = scan_of(source, config)
+    scan, test = _scans(config, source)
     task = cast("TaskName", task_of(scan, executor) if config.task == "auto" else config.task)
-    test = None
-    if config.test is not None:
-        test = replace(scan_of(open_source(str(config.test)), config, "the test table"), features=scan.features)
     share, split = config.test_size, config.split_column
     return task, divide(scan, task, executor, share=share, seed=config.seed, test=test, split=split)
 
@@ -82,8 +81,10 @@ def scanned_dataset(config: FitConfig, source: Source) -> Scanned:
     task, divided = divided_scan(config, source, executor)
     assert divided.test is not None  # noqa: S101 - a comparison has test rows
     labels, seed = divided.labels, config.seed
-    test = take(divided.test, task, labels, _MOST_TEST_ROWS, seed, executor, one_class=True)
-    train = take(divided.train, task, labels, _held_rows(source, divided.n_train), seed, executor)
+    scan, other = _scans(config, source)
+    held = _held_rows(_table_bytes(scan) / (divided.n_train + (divided.n_test if other is None else 0)))
+    test = take(divided.test, task, labels, min(_MOST_TEST_ROWS, held), seed, executor, one_class=True)
+    train = take(divided.train, task, labels, held, seed, executor)
     notes = list(source.notes)
     if len(test.targets) < test.n_rows:
         notes.append(f"Both are judged on {len(test.targets):,} of {test.n_rows:,} test rows, a random sample.")
@@ -101,10 +102,21 @@ def scanned_dataset(config: FitConfig, source: Source) -> Scanned:
     return Scanned(dataset=dataset, train=divided.train, facts=facts)
 
 
-def _held_rows(source: Source, n_rows: int) -> int:
+def _scans(config: FitConfig, source: Source) -> tuple[Scan, Scan | None]:
+    """Return the table, and that of test rows where there is one, in the features of the first."""
+    scan = scan_of(source, config)
+    if config.test is None:
+        return scan, None
+    test = scan_of(open_source(str(config.test)), config, "the test table")
+    return scan, replace(test, features=scan.features)
+
+
+def _table_bytes(scan: Scan) -> int:
+    """Return about how much memory the columns of a table take that are read."""
+    return sum(piece.n_bytes(scan.columns) for piece in scan.source.pieces())
+
+
+def _held_rows(row_bytes: float) -> int:
     """Return how many rows one model can have, by what a row takes and the memory that is free; at least 1,000."""
     free = available_memory()
-    if free is None:
-        return n_rows
-    row_bytes = max(1.0, sum(piece.n_bytes() for piece in source.pieces()) / n_rows)
-    return min(n_rows, max(1_000, int(free / (_COPIES * row_bytes))))
+    return sys.maxsize if free is None else max(1_000, int(free / (_COPIES * max(1.0, row_bytes))))

@@ -43,9 +43,9 @@ def open_csv(
         convert_options=csv.ConvertOptions(
             column_types=dict(types or {}),
             include_columns=list(columns),
-            # An empty field is a missing value in a column of text too, not a text of its own.
+            # An empty field is a missing value in a column of text too, quoted or not: some programs quote all fields.
             strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
+            quoted_strings_can_be_null=True,
         ),
     )
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from partwise.sources.csv_files import open_csv
 from partwise.sources.locating import FORMATS, FileFacts, Located, locate
 from partwise.sources.measuring import Measure, measure
 from partwise.sources.pieces import FilePiece, unreadable
-from partwise.sources.schemas import unified, without_views
+from partwise.sources.schemas import clashing, unified, without_views
 
 __all__ = ["FORMATS", "FileSource"]
 
@@ -104,6 +104,10 @@ class FileSource:
         files = self.located.files
         measured = self._measure()
         looks = [self._look(file, measured) for file in files]
+        if self.located.format == "csv":
+            # Files of text say no types: what is a number in one and a word in another is text in all.
+            texts = clashing(look.schema for look in looks)
+            looks = [replace(look, schema=_with_texts(look.schema, texts)) for look in looks]
         said, typed = self._keys()
         # What files have themselves counts, not what their folders say again.
         hive = pa.schema([each for each in typed if each.name not in looks[0].schema.names])

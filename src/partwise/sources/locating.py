@@ -22,6 +22,8 @@ FORMATS = {
     ".csv.gz": "csv",
 }
 """Ending of a file's name to its format."""
+_LARGEST_EMPTY = 1_000
+"""Bytes that a compressed file of nothing has at most: its name may be among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,22 @@ def locate(given: str) -> Located:
         raise InputError(f"{given!r} cannot be reached: {error}. Check the address and the credentials.") from error
     files = tuple(FileFacts.of(each) for each in sorted(found, key=lambda each: each.path))
     # Some programs write an empty partition as a CSV file without even a header: it has no rows to lose.
-    full = tuple(file for file in files if file.size or not file.path.lower().endswith(".csv"))
+    full = tuple(file for file in files if not _is_empty_csv(filesystem, file))
     return Located(given, filesystem, full or files, _one_format(given, files), base, prefix)
+
+
+def _is_empty_csv(filesystem: fs.FileSystem, file: FileFacts) -> bool:
+    """Whether it is a CSV file of no bytes, or one that was compressed."""
+    name = file.path.lower()
+    if name.endswith(".csv"):
+        return file.size == 0
+    if not name.endswith(".csv.gz") or not 0 < file.size <= _LARGEST_EMPTY:
+        return False
+    try:
+        with filesystem.open_input_stream(file.path, compression="gzip") as stream:
+            return not stream.read(1)
+    except OSError:  # that it cannot be read is told with its name when all files are looked at
+        return False
 
 
 def _found(given: str, filesystem: fs.FileSystem, path: str, prefix: str) -> tuple[list[fs.FileInfo], str | None]:

@@ -1,20 +1,24 @@
 """How much memory rows take, measured on some of them: what files say of themselves is of packed values."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
-from pyarrow import ipc, parquet
+from pyarrow import fs, ipc, parquet
 
 from partwise.sources.csv_files import expansion, open_csv
 from partwise.sources.locating import FileFacts, Located
 
-__all__ = ["Measure", "block_rows", "measure", "row_bytes_of"]
+__all__ = ["Measure", "block_rows", "buffer_bytes", "measure", "row_bytes_of"]
 
 _SAMPLED_ROWS = 4_096
 _BLOCK_ROWS, _BLOCK_BYTES = 65_536, 32 * 2**20
 _FEWEST_ROWS = 64
+_BUFFERED_BYTES = 64 * 2**20
+"""Row groups of more packed bytes are read through buffers that take so much together."""
+_BUFFER_BYTES = (2**14, 2**20)
+"""The least and the most that the buffer of one column takes."""
 _UNKNOWN_BYTES = 16.0
 """What a text takes that nobody has seen."""
 _PLACES = (0.0, 0.5, 1.0)
@@ -34,7 +38,7 @@ def block_rows(row_bytes: float) -> int:
     return int(min(_BLOCK_ROWS, max(_FEWEST_ROWS, _BLOCK_BYTES // max(1.0, row_bytes))))
 
 
-def row_bytes_of(blocks: Sequence[pa.RecordBatch]) -> dict[str, float]:
+def row_bytes_of(blocks: Iterable[pa.RecordBatch]) -> dict[str, float]:
     """Return what a row takes in these blocks, by column; by its type alone where there are no rows."""
     n_bytes: Counter[str] = Counter()
     n_rows: Counter[str] = Counter()
@@ -46,6 +50,15 @@ def row_bytes_of(blocks: Sequence[pa.RecordBatch]) -> dict[str, float]:
     return {name: n_bytes[name] / n_rows[name] for name in n_bytes}
 
 
+def buffer_bytes(metadata: parquet.FileMetaData, groups: Iterable[int]) -> int:
+    """Return how much of a column is read at once, 0 for all of it: a row group may be of any size."""
+    largest = max((metadata.row_group(group).total_byte_size for group in groups), default=0)
+    if largest <= _BUFFERED_BYTES:
+        return 0
+    low, high = _BUFFER_BYTES
+    return min(high, max(low, _BUFFERED_BYTES // max(1, metadata.num_columns)))
+
+
 def measure(located: Located) -> Measure:
     """Return what rows of the table take, from some of its first, middle and last ones.
 
@@ -54,33 +67,56 @@ def measure(located: Located) -> Measure:
     ArrowInvalid, OSError
         If a file is not what its name says, or cannot be read.
     """
+    rows = n_bytes = 0.0
+
+    def blocks() -> Iterator[pa.RecordBatch]:
+        # One after another: a batch of a Feather file may be the whole table.
+        nonlocal rows, n_bytes
+        for file, place in _places(located):
+            block, size = _look(located, file, place)
+            rows, n_bytes = rows + block.num_rows, n_bytes + size
+            yield block
+
+    row_bytes = row_bytes_of(blocks())
+    return Measure(row_bytes, rows / max(1.0, n_bytes))
+
+
+def _places(located: Located) -> list[tuple[FileFacts, float]]:
+    """Return where to look: at the first, the middle and the last file, and there at the beginning, middle and end."""
     last = len(located.files) - 1
-    looks = [_look(located, located.files[round(place * last)], place) for place in _PLACES]
-    blocks = [block for block, _ in looks]
-    n_bytes = sum(size for _, size in looks)
-    rows = sum(block.num_rows for block in blocks)
-    return Measure(row_bytes_of(blocks), rows / max(1.0, n_bytes))
+    return [(located.files[round(place * last)], place) for place in _PLACES]
 
 
 def _look(located: Located, file: FileFacts, place: float) -> tuple[pa.RecordBatch, float]:
     """Return some rows of a file, and about how many bytes of it hold them."""
     if located.format == "csv":
         return _first_csv(located, file)
+    if located.format == "feather":
+        return _some_feather(located, file, place)
     with located.filesystem.open_input_file(file.path) as opened:
-        if located.format == "parquet":
-            return _some_parquet(parquet.ParquetFile(opened), place), file.size
+        return _some_parquet(opened, place), file.size
+
+
+def _some_parquet(opened: pa.NativeFile, place: float) -> pa.RecordBatch:
+    metadata = parquet.read_metadata(opened)
+    group = round(place * (metadata.num_row_groups - 1))
+    buffered = buffer_bytes(metadata, [group] if metadata.num_row_groups else [])
+    whole = parquet.ParquetFile(opened, metadata=metadata, buffer_size=buffered, pre_buffer=not buffered)
+    nothing = _nothing(whole.schema_arrow)
+    if not metadata.num_row_groups:
+        return nothing
+    return next(whole.iter_batches(_SAMPLED_ROWS, [group], use_threads=False), nothing)
+
+
+def _some_feather(located: Located, file: FileFacts, place: float) -> tuple[pa.RecordBatch, float]:
+    # Mapped, a batch that is not compressed is not read but where it is looked at.
+    local = isinstance(located.filesystem, fs.LocalFileSystem)
+    opened = pa.memory_map(file.path) if local else located.filesystem.open_input_file(file.path)
+    with opened:
         reader = ipc.open_file(opened)
         count = reader.num_record_batches
         batch = reader.get_batch(round(place * (count - 1))) if count else _nothing(reader.schema)
         return batch, file.size / max(1, count)
-
-
-def _some_parquet(whole: parquet.ParquetFile, place: float) -> pa.RecordBatch:
-    groups = whole.num_row_groups
-    nothing = _nothing(whole.schema_arrow)
-    if not groups:
-        return nothing
-    return next(whole.iter_batches(_SAMPLED_ROWS, [round(place * (groups - 1))], use_threads=False), nothing)
 
 
 def _first_csv(located: Located, file: FileFacts) -> tuple[pa.RecordBatch, float]:

@@ -13,14 +13,10 @@ from pyarrow import fs, parquet
 from partwise.errors import InputError
 from partwise.sources.csv_files import open_csv
 from partwise.sources.locating import FileFacts
-from partwise.sources.measuring import block_rows
+from partwise.sources.measuring import block_rows, buffer_bytes
 
 __all__ = ["FilePiece", "unreadable"]
 
-_BUFFERED_BYTES = 64 * 2**20
-"""Row groups of more packed bytes are read through buffers that take so much together."""
-_BUFFER_BYTES = (2**14, 2**20)
-"""The least and the most that the buffer of one column takes."""
 _UNKNOWN = secrets.token_hex(8)
 """Another one in each run."""
 
@@ -126,12 +122,12 @@ class FilePiece:
                     yield _empty(metadata.row_group(group).num_rows)
                 return
             # Not through a dataset: that reads whole row groups at once, which may be of any size.
-            buffer_bytes = _buffer_bytes(metadata, groups)
+            buffered = buffer_bytes(metadata, groups)
             whole = parquet.ParquetFile(
                 opened,
                 metadata=metadata,
-                buffer_size=buffer_bytes,
-                pre_buffer=not buffer_bytes,
+                buffer_size=buffered,
+                pre_buffer=not buffered,
                 page_checksum_verification=True,
             )
             yield from whole.iter_batches(
@@ -155,15 +151,6 @@ class FilePiece:
             )
 
 
-def _buffer_bytes(metadata: parquet.FileMetaData, groups: Sequence[int]) -> int:
-    """Return how much of a column is read at once, 0 for all of it: a row group may be of any size."""
-    largest = max((metadata.row_group(group).total_byte_size for group in groups), default=0)
-    if largest <= _BUFFERED_BYTES:
-        return 0
-    low, high = _BUFFER_BYTES
-    return min(high, max(low, _BUFFERED_BYTES // max(1, metadata.num_columns)))
-
-
 def _empty(n_rows: int) -> pa.RecordBatch:
     """Return a batch of rows without columns."""
     return pa.RecordBatch.from_struct_array(pa.array([{}] * n_rows, pa.struct([])))
@@ -177,4 +164,5 @@ def unreadable(path: str, format_name: str, error: Exception) -> InputError:
             "The types of the columns are those of the values in the first megabytes. Mend the value, or write the "
             "table as Parquet, with the type that the column shall have."
         )
-    return InputError(f"{path!r} cannot be read as {format_name}: {error} {mend}")
+    said = str(error).rstrip(".")
+    return InputError(f"{path!r} cannot be read as {format_name}: {said}. {mend}")

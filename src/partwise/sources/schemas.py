@@ -1,12 +1,12 @@
 """One schema for files that were written at different times."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
 from partwise.errors import InputError
 
-__all__ = ["unified", "without_views"]
+__all__ = ["clashing", "unified", "without_views"]
 
 _SHOWN = 10
 
@@ -41,6 +41,16 @@ def unified(schemas: Mapping[str, pa.Schema]) -> pa.Schema:
             f"{'. '.join(differences[:_SHOWN])}{more}. Give files of one schema, or write them again with one."
         )
     return model.with_metadata(found.metadata)  # pandas notes there which column is its index, and its own types
+
+
+def clashing(schemas: Iterable[pa.Schema]) -> frozenset[str]:
+    """Return the columns whose types no type holds together."""
+    first, *others = map(_bare, schemas)
+    found: set[str] = set()
+    for each in others:
+        first, clashes = _merged(first, each)
+        found |= {name for name, _, _ in clashes}
+    return frozenset(found)
 
 
 def without_views(schema: pa.Schema) -> pa.Schema:

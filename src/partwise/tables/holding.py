@@ -11,6 +11,7 @@ from partwise.errors import InputError
 from partwise.protocols import Executor, Piece
 from partwise.sources import Scan
 from partwise.splitting import GroupSplit, RandomSplit, SplitRule, TimeSplit, WordSplit
+from partwise.tables.frames import FrameRules
 from partwise.tables.held_out import HeldOutPiece, HeldOutSource
 from partwise.tables.keying import Keying
 from partwise.tables.kinds import as_fitted, kinds_of_scan
@@ -91,8 +92,14 @@ def divide(
     if split is None and share == 0:
         return _divided(scan, None, (found.n_rows, 0), "none", labels)
     rule, how = _rule(telling, found, executor, share, seed, split)
-    keying = Keying.of(telling, found.labels, found.rules)
-    whole = HeldOutSource(source=scan.source, keying=keying, survey=found, rule=rule, test=True)
+    # What goes with every task holds neither levels of categories nor groups, of which there may be millions.
+    counted = replace(
+        found,
+        statistics=replace(found.statistics, groups=None, group_counts=None),
+        rules=FrameRules(found.rules.features),
+    )
+    keying = Keying.of(telling, counted.labels, counted.rules)
+    whole = HeldOutSource(source=scan.source, keying=keying, survey=counted, rule=rule, test=True)
     counts = np.array(in_order(executor.run(_count_test, None, tasks_of(whole.pieces()))), dtype=np.int64)
     n_test = int(counts.sum())
     train, held = (replace(scan, source=replace(whole, test=is_test, n_test=counts)) for is_test in (False, True))

@@ -54,6 +54,14 @@ class _Grid:
     step: int
     n_rows: int
 
+    def fewest_up_to(self) -> NDArray[np.int64]:
+        """Return by how many more rows are surely up to each time than up to the one before, shape (times,)."""
+        return np.diff(np.minimum(np.arange(len(self.times)) * self.step, self.n_rows - 1) + 1, prepend=0)
+
+    def most_below(self) -> NDArray[np.int64]:
+        """Return by how many more rows may be below what follows each time, shape (times,)."""
+        return np.diff(np.minimum((np.arange(len(self.times)) + 1) * self.step, self.n_rows), prepend=0)
+
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
@@ -87,14 +95,16 @@ def _grid(column: str, piece: Piece) -> _Grid:
 
 def _brackets(grids: Sequence[_Grid], ranks: NDArray[np.int64]) -> list[tuple[Any, Any]]:
     """Return for each rank two times between which the one at that rank surely lies, both included."""
-    candidates = np.unique(np.concatenate([grid.times for grid in grids]))
-    fewest_up_to = np.zeros(len(candidates), dtype=np.int64)
-    most_below = np.zeros(len(candidates), dtype=np.int64)
-    for grid in (grid for grid in grids if grid.n_rows):
-        reached = np.searchsorted(grid.times, candidates, side="right")
-        fewest_up_to += np.where(reached > 0, np.minimum((reached - 1) * grid.step, grid.n_rows - 1) + 1, 0)
-        below = np.searchsorted(grid.times, candidates, side="left")
-        most_below += np.minimum(below * grid.step, grid.n_rows)
+    known = [grid for grid in grids if grid.n_rows]
+    times = np.concatenate([grid.times for grid in known])
+    order = np.argsort(times, kind="stable")
+    candidates, first_of = np.unique(times[order], return_index=True)
+    last_of = np.append(first_of[1:], len(times)) - 1
+    # What each point of a grid adds to the rows that surely are up to its time, and to those that may be below another.
+    up_to = np.cumsum(np.concatenate([grid.fewest_up_to() for grid in known])[order])
+    below = np.cumsum(np.concatenate([grid.most_below() for grid in known])[order])
+    fewest_up_to = up_to[last_of]
+    most_below = np.append(0, below)[first_of]
     first = np.searchsorted(most_below, ranks, side="right") - 1
     last = np.searchsorted(fewest_up_to, ranks, side="right")
     return [(candidates[low], candidates[high]) for low, high in zip(first, last, strict=True)]

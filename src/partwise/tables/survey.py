@@ -187,19 +187,24 @@ def _count(question: _Question, piece: Piece) -> PieceCounts:
         counts.n_rows = counts.n_counting = piece.n_rows
         return counts
     names = [name for name in scan.columns if name in wanted]
+    levels: dict[str, dict[Any, None]] = {name: {} for name in question.categorical}
+    last: dict[str, pa.Array] = {}
     for block in piece.blocks(names):
         counts.n_rows += block.num_rows
         if piece.nulls is None:
             counts.nulls.update({name: block.column(name).null_count for name in scan.features})
         for name in question.categorical:
-            seen = (chunk.dictionary.to_pylist() for chunk in block.column(name).chunks)
-            counts.levels[name] = _union([counts.levels.get(name, ()), *map(tuple, seen)])
+            for chunk in block.column(name).chunks:
+                if name not in last or not last[name].equals(chunk.dictionary):
+                    last[name] = chunk.dictionary
+                    levels[name].update(dict.fromkeys(chunk.dictionary.to_pylist()))
         _count_target(counts, question, block)
         _count_weights(counts, scan, block)
         if scan.group is not None and (values := _whole(counts, block, scan.group, "group")) is not None:
             counts.groups, counts.group_counts = _added(counts.groups, counts.group_counts, read_groups(values))
         if scan.time is not None:
             _whole(counts, block, scan.time, "time")
+    counts.levels = {name: tuple(found) for name, found in levels.items()}
     return counts
 
 

@@ -397,3 +397,14 @@ def test_a_scan_knows_what_it_was_fitted_on(tmp_path):
     model.fit(partwise.scan(TABLE, target="cultivar"))
     with pytest.raises(InputError, match="'alcohol' holds texts"):
         model.predict(partwise.scan(FEATURES.assign(alcohol="strong")))
+
+
+def test_a_second_prediction_into_one_output_is_refused(folder):
+    """It would delete the pieces of the first, which are kept."""
+    config = PredictConfig(model=folder / "model", data=str(folder / "wine"), output=folder / "out.parquet")
+    with PredictionFile.at(str(config.output), overwrite=False).locked():
+        with pytest.raises(InputError, match=r"out\.parquet' is being written by another process"):
+            predict(config, executor=InlineExecutor())
+        assert not (folder / ".out.parquet.parts").exists()
+    assert predict(config, executor=InlineExecutor()).n_rows == len(TABLE)
+    assert not list(folder.glob(".out.parquet*"))

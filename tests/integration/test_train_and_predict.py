@@ -14,12 +14,15 @@ from pyarrow import parquet
 from fakes import wine_table
 from partwise.cli import main
 from partwise.comparison.dataset import Roles, make_dataset
-from partwise.config import TrainConfig
+from partwise.config import CompareConfig, TrainConfig
 from partwise.errors import InputError
 from partwise.executors import InlineExecutor
 from partwise.experiment import PredictConfig, predict, train
 from partwise.experiment import predicting as prediction
+from partwise.experiment.checking import check_before_reading
+from partwise.experiment.preparing import read_dataset
 from partwise.model_store import load_model
+from partwise.sources import open_source
 
 TABLE = wine_table()
 
@@ -252,3 +255,18 @@ def test_members_are_those_of_a_training(folder, tmp_path):
         for place in (tmp_path / "run", folder / "compared" / "run")
     )
     assert mine == theirs
+
+
+def test_digits_in_a_test_table_are_text_where_the_table_has_words(tmp_path):
+    """A CSV file says no types; both commands read the test table as the other one."""
+    table = pd.DataFrame({"zip": [f"{row % 30:03d}" for row in range(200)], "grade": ["low", "high"] * 100})
+    table.loc[0, "zip"] = "B12"
+    table.to_csv(tmp_path / "train.csv", index=False)
+    table[1:41].to_csv(tmp_path / "test.csv", index=False)
+    settings = {"data": str(tmp_path / "train.csv"), "test": tmp_path / "test.csv", "target": "grade"}
+    settings |= {"learner": "tree", "partitions": 2, "tracking_uri": "off"}
+    config = CompareConfig.checked(**settings, output=tmp_path / "run")
+    source = open_source(config.data)
+    check_before_reading(config, source)
+    dataset, _ = read_dataset(config, source)
+    assert set(dataset.test["zip"]) <= set(dataset.train["zip"])

@@ -126,7 +126,7 @@ def test_what_a_test_table_lacks_is_told_before_a_row_is_read(command, place):
     lacking, missing, unlike = _told(command, test="test.parquet")
     assert lacking == "--target 'cultivar' is no column of the test table. Valid: height, widht, town, day."
     assert missing.startswith("The test table lacks the feature 'width'. Did you mean 'widht'?")
-    assert unlike.startswith("'town' holds text in the table and numbers in the test table. Bring both to one type")
+    assert unlike.startswith("'town' holds texts in the table and numbers in the test table. Bring both to one type")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

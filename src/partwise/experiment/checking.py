@@ -12,12 +12,13 @@ from partwise.comparison.dataset import nearest
 from partwise.config import FitConfig
 from partwise.errors import ConfigurationError, InputError, Mistakes
 from partwise.evaluation import reported_metrics
-from partwise.experiment.preparing import Setup, TaskName, make_setup, scan_of, with_defaults
+from partwise.experiment.preparing import Setup, TaskName, make_setup, scan_of, test_source, with_defaults
 from partwise.learners import learner_names
 from partwise.protocols import Source
 from partwise.runs import RunDirectory
 from partwise.sources import Scan, open_source
 from partwise.stores import PartitionStore
+from partwise.tables import holds, kinds_of_schema
 from partwise.targets import check_target_type, is_number_type
 
 __all__ = ["ExpectedRows", "check_before_reading", "check_sums", "configured", "expected_rows", "rows_of"]
@@ -149,25 +150,24 @@ def _check_columns(config: FitConfig, source: Source) -> None:
 def _check_test_table(config: FitConfig, train: Scan | None) -> None:
     """Refuse a test table that lacks columns, or has other values in them; ``train`` is None where it is unknown."""
     found = Mistakes()
-    source = open_source(str(config.test))
+    source = open_source(str(config.test)) if train is None else test_source(config, train.source)
     found.attempt(lambda: scan_of(source, config, "the test table"))
     if train is not None:
-        found.found += _unlike(train, source.schema())
+        found.found += _unlike(train, kinds_of_schema(source.schema()))
     found.tell()
 
 
-def _unlike(train: Scan, test: pa.Schema) -> Iterator[str]:
+def _unlike(train: Scan, test: Mapping[str, str]) -> Iterator[str]:
+    known = kinds_of_schema(train.source.schema())
     for name in (*train.features, str(train.target)):
-        known = train.source.schema().field(name).type
-        if name not in test.names:
+        if name not in test:
             if name != train.target:
-                hint = nearest(name, test.names)
+                hint = nearest(name, list(test))
                 yield f"The test table lacks the feature {name!r}.{hint} It must have those of the table."
             continue
-        kinds = _kind(known), _kind(test.field(name).type)
-        if None not in kinds and kinds[0] != kinds[1]:
+        if not holds(known[name], test[name]):
             otherwise = "." if name == train.target else ", or leave the column out with --drop."
-            both = f"{name!r} holds {kinds[0]} in the table and {kinds[1]} in the test table"
+            both = f"{name!r} holds {known[name]} in the table and {test[name]} in the test table"
             yield f"{both}. Bring both to one type{otherwise}"
 
 

@@ -138,6 +138,8 @@ class PredictionFile:
             try:
                 lock.acquire()
             except Timeout as error:
+                if not Path(lock.lock_file).exists():  # there is no other: it could not be made
+                    raise OSError(f"no file can be made in {path.parent}") from error
                 raise InputError(
                     f"--output {self.place!r} is being written by another process. Wait for it, or give another file."
                 ) from error

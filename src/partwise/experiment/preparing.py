@@ -23,6 +23,7 @@ from partwise.recipes import Recipe, make_recipe
 from partwise.records import Learner
 from partwise.selection import Auto, asked_for
 from partwise.sources import FlightsSource, Scan, open_source, read_table
+from partwise.tables import kinds_of_schema, with_texts
 from partwise.validation import check_estimator, check_takes_weights, read_weights
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "make_setup",
     "read_dataset",
     "scan_of",
+    "test_source",
     "with_defaults",
 ]
 
@@ -95,7 +97,7 @@ def read_dataset(config: FitConfig, source: Source) -> tuple[Dataset, dict[str, 
         If the table cannot be read, or lacks what the configuration names.
     """
     table = read_table(source)
-    test_table = None if config.test is None else read_table(open_source(str(config.test)))
+    test_table = None if config.test is None else read_table(test_source(config, source))
     dataset = make_dataset(
         table, _roles(config), config.task, test_table=test_table, test_size=config.test_size, seed=config.seed
     )
@@ -112,6 +114,11 @@ def read_dataset(config: FitConfig, source: Source) -> tuple[Dataset, dict[str, 
         "n_test": len(dataset.test),
     }
     return dataset, facts
+
+
+def test_source(config: FitConfig, source: Source) -> Source:
+    """Return the table of test rows; what is text in the other table is read as text, also from files of digits."""
+    return with_texts(open_source(str(config.test)), kinds_of_schema(source.schema()))
 
 
 def with_defaults(config: Settings, source: Source) -> Settings:

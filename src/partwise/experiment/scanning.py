@@ -11,10 +11,10 @@ from partwise.comparison.holdout import Holdout
 from partwise.config import FitConfig
 from partwise.executors import InlineExecutor
 from partwise.executors.ray_tasks import RayExecutor
-from partwise.experiment.preparing import TaskName, facts_of, scan_of
+from partwise.experiment.preparing import TaskName, facts_of, scan_of, test_source
 from partwise.protocols import Executor, Source
 from partwise.resources import available_memory
-from partwise.sources import Scan, open_source
+from partwise.sources import Scan
 from partwise.tables import Divided, divide, take, task_of
 
 __all__ = ["Scanned", "divided_scan", "is_too_large", "scanned_dataset"]
@@ -107,7 +107,7 @@ def _scans(config: FitConfig, source: Source) -> tuple[Scan, Scan | None]:
     scan = scan_of(source, config)
     if config.test is None:
         return scan, None
-    test = scan_of(open_source(str(config.test)), config, "the test table")
+    test = scan_of(test_source(config, source), config, "the test table")
     return scan, replace(test, features=scan.features)
 
 

@@ -2,7 +2,7 @@
 
 from partwise.tables.given import GivenRows, as_frame
 from partwise.tables.holding import Divided, divide, task_of
-from partwise.tables.kinds import with_texts
+from partwise.tables.kinds import holds, kinds_of_schema, with_texts
 from partwise.tables.memory import MemoryTable, SentRows
 from partwise.tables.predicting import judge_scan, matched, outputs_of, predict_scan
 from partwise.tables.stored import ScannedRows, StoredTable
@@ -19,8 +19,10 @@ __all__ = [
     "TakenRows",
     "as_frame",
     "divide",
+    "holds",
     "in_order",
     "judge_scan",
+    "kinds_of_schema",
     "matched",
     "outputs_of",
     "predict_scan",

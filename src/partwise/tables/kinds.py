@@ -11,7 +11,7 @@ from partwise.errors import InputError
 from partwise.protocols import Source, Untyped
 from partwise.sources import Scan
 
-__all__ = ["as_fitted", "kinds_of_frame", "kinds_of_scan", "with_texts"]
+__all__ = ["as_fitted", "holds", "kinds_of_frame", "kinds_of_scan", "kinds_of_schema", "with_texts"]
 
 _NUMBERS, _BOOLEANS, _TEXTS, _NOTHING = "numbers", "booleans", "texts", "nothing but missing values"
 _KINDS: Mapping[str, Sequence[Callable[[pa.DataType], bool]]] = {
@@ -34,8 +34,18 @@ _SHOWN = 10
 
 def kinds_of_scan(scan: Scan) -> dict[str, str]:
     """Return the kind of each feature of a table that is read in pieces."""
-    schema = scan.source.schema()
-    return {name: _kind(schema.field(name).type) for name in scan.features}
+    kinds = kinds_of_schema(scan.source.schema())
+    return {name: kinds[name] for name in scan.features}
+
+
+def kinds_of_schema(schema: pa.Schema) -> dict[str, str]:
+    """Return the kind of each column."""
+    return {each.name: _kind(each.type) for each in schema}
+
+
+def holds(kind: str, other: str) -> bool:
+    """Return whether all values of another kind are of this kind; a column without values is of any."""
+    return _NOTHING in {kind, other} or other in {kind} | _HOLDS.get(kind, set())
 
 
 def kinds_of_frame(features: Any) -> dict[str, str] | None:
@@ -85,7 +95,7 @@ def _check_kinds(scan: Scan, wanted: Mapping[str, str]) -> None:
     wrong = [
         f"{name!r} holds {found[name]} ({schema.field(name).type}), and was fitted on {kind}"
         for name, kind in wanted.items()
-        if _NOTHING not in {kind, found[name]} and found[name] not in {kind} | _HOLDS.get(kind, set())
+        if not holds(kind, found[name])
     ]
     if wrong:
         more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""

@@ -22,8 +22,9 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Two processes: many tests wait for a Ray that starts or stops. A file's tests stay together, as they share fixtures.
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # What takes long: faults of whole runs, disks, servers and clusters.
 faults: install

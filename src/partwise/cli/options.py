@@ -29,7 +29,7 @@ Partitioner = Annotated[
 Combine = Annotated[
     str | None,
     typer.Option(
-        help="soft (default for classes), vote, mean (default), median, weighted[:score], stack, greedy; "
+        help="soft (default for classes), vote, mean[:bounded] (default), median, weighted[:score], stack, greedy; "
         "route[:NEIGHBOURS] for clustered; pool for what can be merged exactly; auto[:BUDGET] tries what suits."
     ),
 ]

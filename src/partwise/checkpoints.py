@@ -235,7 +235,7 @@ class KeptMembers:
             )
         except (OSError, KeyError, TypeError, IndexError, ValueError):
             return None
-        return member_of(outcome, partitions)
+        return replace(member_of(outcome, partitions), recalled=True)
 
 
 def _whole(content: bytes) -> tuple[Mapping[str, Any], bytes]:

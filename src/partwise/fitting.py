@@ -1,7 +1,7 @@
 """Fit one member, the pure function that a worker runs, and all members, what the driver does."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -247,6 +247,7 @@ def fit_members(
     observe: Callable[[Member | MemberFailure], None] = lambda _: None,
     keeper: MemberKeeper | None = None,
     tolerated: int = 0,
+    wanted: Container[int] | None = None,
 ) -> tuple[list[Member], list[MemberFailure]]:
     """Fit a member on each partition, on the executor.
 
@@ -260,6 +261,8 @@ def fit_members(
         Where finished members are kept; those that are there already are not fitted again.
     tolerated
         How many partitions may end without a member, beside those of zero weight.
+    wanted
+        The partitions that shall have a member; None means all.
 
     Returns
     -------
@@ -267,7 +270,7 @@ def fit_members(
     failure more than are tolerated ends the work.
     """
     keeper = NotKept() if keeper is None else keeper
-    members = keeper.taken(cut.partitions)
+    members = [each for each in keeper.taken(cut.partitions) if wanted is None or each.partition in wanted]
     failures: list[MemberFailure] = []
     there = {member.partition for member in members}
     for member in members:
@@ -275,7 +278,7 @@ def fit_members(
 
     def tasks() -> Iterator[Task]:
         for partition, size in enumerate(cut.partitions.sizes.tolist()):
-            if partition in there:
+            if partition in there or (wanted is not None and partition not in wanted):
                 continue
             if job.merge is None and cut.is_weightless(partition):
                 failures.append(_weightless(partition, size))

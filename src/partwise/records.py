@@ -31,7 +31,7 @@ __all__ = [
 OutputKind = Literal["probability", "decision", "vote", "value"]
 """What a predictor's outputs mean: class probabilities, decision values, shares of votes, or regression values."""
 
-FailureReason = Literal["error", "crash", "out_of_memory", "node_lost", "timeout", "zero_weight"]
+FailureReason = Literal["error", "crash", "out_of_memory", "node_lost", "timeout", "zero_weight", "dropped"]
 """Why a partition has no member."""
 
 
@@ -219,6 +219,8 @@ class Member:
     attempts: int = 1
     copy_agrees: bool | None = None
     """Whether a second fit, started because the first took long, learned the same; None where there was none."""
+    recalled: bool = False
+    """Whether an earlier fit left it, and this one took it over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,7 +122,7 @@ def check_changes(recipe: Recipe, dropped: frozenset[int], added: Sequence[int],
     if left < max(1, n_partitions - most_missing(n_partitions, quorum)):
         raise InputError(
             f"{left} of {n_partitions} members would be left, and the quorum is {quorum:.0%} of them. Drop fewer, or "
-            f"ask for less: --quorum {left / n_partitions:.2f} (a share above 0)."
+            f"ask for less: --quorum {int(100 * left / n_partitions) / 100} (a share above 0)."
         )
 
 

@@ -9,6 +9,7 @@ from partwise.config import CompareConfig
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.executors import with_one_cpu
 from partwise.executors.ray_tasks import RayExecutor
+from partwise.experiment.changing import RunChanges
 from partwise.protocols import Table
 from partwise.records import Part
 from partwise.sources import Scan
@@ -27,14 +28,14 @@ class ComparedRows:
     dataset: Dataset
     train: Scan | None
 
-    def fit(self, model: Model) -> None:
-        """Fit the ensemble."""
-        data = self.dataset
+    def fit(self, model: Model, changes: RunChanges) -> None:
+        """Fit the ensemble, with the members that the changes leave and add."""
+        data, added, dropped = self.dataset, changes.additions, changes.dropped
         if self.train is not None:
-            model.fit(self.train)
+            model.fit(self.train, added=added, dropped=dropped)
             return
         targets = data.y_train if data.labels is None else data.labels[data.y_train]
-        model.fit(data.train, targets, data.weights, groups=data.groups, time=data.times)
+        model.fit(data.train, targets, data.weights, groups=data.groups, time=data.times, added=added, dropped=dropped)
 
     def table(self, model: Model, config: CompareConfig, executor: RayExecutor) -> Table:
         """Return the training rows once more, as the fitted ensemble's encoder makes them."""

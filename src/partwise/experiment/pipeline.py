@@ -20,6 +20,7 @@ from partwise.errors import PartwiseError
 from partwise.evaluation import Outputs, Truth, widened
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.experiment.alternatives import check_alternatives, incremental_model, wants_incremental
+from partwise.experiment.changing import RunChanges
 from partwise.experiment.checking import check_before_reading
 from partwise.experiment.compared_rows import ComparedRows
 from partwise.experiment.preparing import (
@@ -97,11 +98,13 @@ def compare(
     setup = make_setup(config, dataset.task, n_classes, len(dataset.train))
     if train is None:
         check_before_paying(config, dataset, setup)
+    changes = RunChanges() if goes_on is None else goes_on.changes
+    changes.check(setup.recipe, config.quorum)
     # 3. Where the run is recorded; both places are tried before anything is fitted.
     check_alternatives(config, setup)
     with recorded(config, goes_on) as recorder:
         recorder.start(config, setup, dataset.holdout.description, facts)
-        summary = setup.summary(config, facts["notes"])
+        summary = setup.summary(config, [*facts["notes"], *changes.notes(config, dataset.test)])
         rows = ComparedRows(dataset, train)
         comparison = _measure(config, rows, setup, summary, recorder, say, show_progress=show_progress)
     return ComparisonRun(
@@ -141,7 +144,7 @@ def _measure(
     # 6. One member per partition, and their combination.
     say(f"Fitting {config.partitions} members on {executor.slots} workers")
     model = make_ensemble(config, setup, executor, recorder.checkpoint, show_progress=show_progress)
-    rows.fit(model)
+    rows.fit(model, recorder.changes)
     recorder.members(model)
     # 7. Both on the test rows.
     say(f"Predicting {len(dataset.test):,} test rows")
@@ -158,8 +161,8 @@ def _measure(
     )
     # 8. What the user could have instead.
     alternatives = {}
-    if wants_incremental(config, setup, n_rows=single.n_rows, n_all_rows=model.n_rows_):
-        say(f"Fitting one model bit by bit on {model.n_rows_:,} rows")
+    if wants_incremental(config, setup, n_rows=single.n_rows, n_all_rows=model.n_rows_ - model.n_added_rows_):
+        say(f"Fitting one model bit by bit on {model.n_rows_ - model.n_added_rows_:,} rows")
         try:
             alternatives["incremental"] = incremental_model(config, setup, rows, model, executor)
         except PartwiseError as error:  # it is beside the point of the run, which has its result

@@ -30,6 +30,7 @@ from partwise.evaluation import (
     score_intervals,
     widened,
 )
+from partwise.experiment.changing import RunChanges
 from partwise.experiment.preparing import Setup
 from partwise.model_store import save_model
 from partwise.pool import AggregatedPredictor
@@ -63,6 +64,10 @@ class Recorder:
     """Whether the run was begun by another process, which was stopped."""
     trust: bool = False
     """Whether members that it left are taken over if they hold code."""
+    changes: RunChanges = field(default_factory=RunChanges)
+    """What was changed of the run since it began: members dropped, restored and added."""
+    changed_before: int = 0
+    """How many of these changes the run had before it went on."""
     facts: dict[str, Any] = field(default_factory=dict)
     tracking_fault: str | None = None
     """Why the tracker was given up: tracking never costs a result, and what it lacks is in the journal."""
@@ -123,8 +128,15 @@ class Recorder:
                 "Restore it, or start a new run."
             )
         self._track(lambda: self.tracker.resume(self.facts.get("tracked")))
+        told = [change.model_dump(mode="json") for change in self.changes.history]
+        self.changed_before = len(self.facts.get("changes", ()))
+        new = told[self.changed_before :]
+        if told:
+            self.facts["changes"] = told
         self._write_state("running")
         self._write("run_resumed", versions=versions())
+        for change in new:
+            self._write("run_changed", change=change)
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -257,6 +269,8 @@ class Recorder:
         """Record why the run could not go on."""
         if isinstance(error, MemberFitError):
             self.failures(error.failures)
+        if isinstance(error, InputError) and "changes" in self.facts:
+            self.facts["changes"] = self.facts["changes"][: self.changed_before]  # what was refused was not changed
         self._write("run_failed", error_type=type(error).__name__, message=str(error))
 
     def finish(self, status: str) -> None:

@@ -12,6 +12,7 @@ from partwise.comparison.records import Training
 from partwise.config import TrainConfig
 from partwise.executors import with_one_cpu
 from partwise.executors.ray_tasks import RayExecutor
+from partwise.experiment.changing import RunChanges
 from partwise.experiment.checking import check_before_reading, check_sums
 from partwise.experiment.pipeline import make_ensemble
 from partwise.experiment.preparing import Setup, executor_of, facts_of, make_setup, with_defaults
@@ -76,6 +77,8 @@ def train(
     labels = divided.labels
     setup = make_setup(config, task, None if labels is None else len(labels), divided.n_train)
     check_sums(setup, None if labels is None else len(labels))
+    changes = RunChanges() if goes_on is None else goes_on.changes
+    changes.check(setup.recipe, config.quorum)
     # 5. Where the run is recorded; both places are tried before anything is fitted.
     with recorded(config, goes_on) as recorder:
         facts = facts_of(config, source, divided.n_train + divided.n_test, list(source.notes))
@@ -106,7 +109,7 @@ def _fitted(
     # 6. Partitions in the store, one member each, and their combination.
     say(f"Storing {config.partitions} partitions and fitting their members on {executor.slots} workers")
     model = make_ensemble(config, setup, executor, recorder.checkpoint, show_progress=show_progress)
-    model.fit(divided.train)
+    model.fit(divided.train, added=recorder.changes.additions, dropped=recorder.changes.dropped)
     recorder.members(model)
     # 7. The test rows, predicted and judged by the workers that read them.
     scores: dict[str, float | None] = {}
@@ -127,7 +130,7 @@ def _fitted(
         nodes=executor.nodes,
         address=config.address,
     )
-    notes = list(divided.train.source.notes)
+    notes = [*divided.train.source.notes, *recorder.changes.notes(config)]
     training = make_training(about, setup.summary(config, notes), scores, model, costs)
     recorder.training(training, model, _example(divided.train))
     return training

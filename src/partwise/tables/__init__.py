@@ -2,7 +2,7 @@
 
 from partwise.tables.given import GivenRows, as_frame
 from partwise.tables.holding import Divided, divide, task_of
-from partwise.tables.kinds import holds, kinds_of_schema, with_texts
+from partwise.tables.kinds import as_fitted, holds, kinds_of_schema, with_texts
 from partwise.tables.memory import MemoryTable, SentRows
 from partwise.tables.predicting import judge_scan, matched, outputs_of, predict_scan
 from partwise.tables.stored import ScannedRows, StoredTable
@@ -17,6 +17,7 @@ __all__ = [
     "SentRows",
     "StoredTable",
     "TakenRows",
+    "as_fitted",
     "as_frame",
     "divide",
     "holds",

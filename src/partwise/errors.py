@@ -5,6 +5,7 @@ PartwiseError
 │   └── ConfigurationError           several wrong settings, reported together
 ├── MemberFitError (RuntimeError)    a member could not be fitted
 ├── PredictionError (RuntimeError)   a member gave outputs that cannot be combined
+├── StepTimeoutError (RuntimeError)  a step other than a member's fit took longer than it may
 ├── ClusterError (RuntimeError)      Ray cannot be started, or lacks what was asked for
 │   └── AddressError (InputError)    no cluster can be joined at the address that was given
 ├── TrackerUnavailableError (InputError)  the tracking server does not answer; a run goes on without it
@@ -30,6 +31,7 @@ __all__ = [
     "ModelStoreError",
     "PartwiseError",
     "PredictionError",
+    "StepTimeoutError",
     "TableError",
     "TrackerUnavailableError",
     "unknown_choice",
@@ -98,6 +100,10 @@ class MemberFitError(PartwiseError, RuntimeError):
 
 class PredictionError(PartwiseError, RuntimeError):
     """A member gave outputs that cannot be combined, such as NaN or a wrong number of columns."""
+
+
+class StepTimeoutError(PartwiseError, RuntimeError):
+    """A step of a run other than the fit of a member took longer than ``--step-timeout`` allows."""
 
 
 class ClusterError(PartwiseError, RuntimeError):

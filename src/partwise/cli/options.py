@@ -78,6 +78,13 @@ MaxAttempts = Annotated[
 MemberTimeout = Annotated[
     str | None, typer.Option(help="Longest time that one attempt at a member may take, such as 90s, 10m or 2h.")
 ]
+StepTimeout = Annotated[
+    str | None,
+    typer.Option(
+        help="Longest time for all else: one attempt at a block that a worker counts, stores or predicts, what this "
+        "process reads, the fit of one model; absent: no limit."
+    ),
+]
 Speculate = Annotated[
     bool, typer.Option(help="Start a fit again that takes far longer than the others; the first to finish counts.")
 ]
@@ -134,6 +141,7 @@ def _shared(  # noqa: PLR0913, PLR0917 - the options are the interface
     gpus_per_member: GpusPerMember = 0.0,
     max_attempts: MaxAttempts = 3,
     member_timeout: MemberTimeout = None,
+    step_timeout: StepTimeout = None,
     speculate: Speculate = False,  # noqa: FBT002 - a flag
     on_failure: OnFailure = "raise",
     quorum: Quorum = 0.9,

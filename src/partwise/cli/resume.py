@@ -30,6 +30,7 @@ def resume(  # noqa: PLR0913, PLR0917 - the options are the interface
     quorum: Annotated[
         float | None, typer.Option(help="Share of the members that must be left, in place of the run's own.")
     ] = None,
+    step_timeout: o.StepTimeout = None,
     as_json: o.Json = False,  # noqa: FBT002 - a flag
     debug: o.Debug = False,  # noqa: ARG001, FBT002 - read in main
 ) -> None:
@@ -50,6 +51,7 @@ def resume(  # noqa: PLR0913, PLR0917 - the options are the interface
         add=tuple(add or ()),
         add_partitions=add_partitions,
         quorum=quorum,
+        step_timeout=step_timeout,
     )
     sys.path.insert(0, str(Path.cwd()))
     run = run_again(config, say, show_progress=True)

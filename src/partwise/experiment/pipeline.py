@@ -19,6 +19,7 @@ from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.errors import PartwiseError
 from partwise.evaluation import Outputs, Truth, widened
 from partwise.executors.ray_tasks import RayExecutor
+from partwise.executors.timeouts import within
 from partwise.experiment.alternatives import check_alternatives, incremental_model, wants_incremental
 from partwise.experiment.changing import RunChanges
 from partwise.experiment.checking import check_before_reading
@@ -38,6 +39,7 @@ from partwise.fitting import FitJob, prepare_worker
 from partwise.resources import Stopwatch
 from partwise.sources import Scan, open_source
 from partwise.tables import SentRows
+from partwise.trackers.uris import without_credentials
 
 __all__ = ["ComparisonRun", "compare", "make_ensemble"]
 
@@ -82,17 +84,22 @@ def compare(
         If the run fails; it is recorded as failed.
     """
     # 1. The table: which columns and which rows play which part.
-    source = open_source(config.data)
+    limit = config.step_timeout
+    place = without_credentials(config.data)
+    source = within(limit, f"Opening {place}", lambda: open_source(config.data))
     config = with_defaults(config, source)
     check_before_reading(config, source, lambda setup, _: check_alternatives(config, setup), is_new=goes_on is None)
     train: Scan | None = None
     if config.storage is not None or is_too_large(config, source):
-        say(f"Counting and sampling {config.data}, which is not read as a whole")
-        scanned = scanned_dataset(config, source)
+        say(f"Counting and sampling {place}, which is not read as a whole")
+        # A cluster's workers keep to the limit piece by piece; here it is one step.
+        scanned = within(
+            limit if config.address is None else None, "Counting the rows", lambda: scanned_dataset(config, source)
+        )
         dataset, train, facts = scanned.dataset, scanned.train, scanned.facts
     else:
-        say(f"Reading {config.data}")
-        dataset, facts = read_dataset(config, source)
+        say(f"Reading {place}")
+        dataset, facts = within(limit, f"Reading {place}", lambda: read_dataset(config, source))
     # 2. The setup, checked against the task; all mistakes at once.
     n_classes = None if dataset.labels is None else len(dataset.labels)
     setup = make_setup(config, dataset.task, n_classes, len(dataset.train))
@@ -182,7 +189,7 @@ def _single(config: CompareConfig, dataset: Dataset, setup: Setup, recorder: Rec
     cores = os.cpu_count() or 1
     within = "" if config.baseline_budget is None else f", within {seconds(config.baseline_budget)}"
     say(f"Fitting one model on {len(dataset.train):,} rows in a fresh process ({cores} cores){within}")
-    single = fit_in_fresh_process(_single_job(config, dataset, setup, cores))
+    single = fit_in_fresh_process(_single_job(config, dataset, setup, cores), config.step_timeout)
     recorder.keep_single(single)
     return single
 

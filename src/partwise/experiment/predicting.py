@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from partwise import __version__
 from partwise.errors import InputError, unknown_choice
 from partwise.executors.ray_tasks import RayExecutor
+from partwise.executors.timeouts import within
 from partwise.experiment.prediction_file import PieceFiles, PredictionFile
 from partwise.model_store import MANIFEST, StoredModel, load_model
 from partwise.progress import piece_progress
@@ -23,6 +24,7 @@ from partwise.provenance import digest_of
 from partwise.records import Task
 from partwise.sources import Scan, open_source
 from partwise.tables import in_order, matched, outputs_of, with_texts
+from partwise.trackers.uris import without_credentials
 
 __all__ = ["PredictConfig", "Predicted", "predict"]
 
@@ -42,6 +44,7 @@ class PredictConfig(BaseModel):
     trust: bool = False
     overwrite: bool = False
     address: str | None = None
+    step_timeout: float | None = None
     ship: tuple[str, ...] = ()
 
 
@@ -88,7 +91,9 @@ def predict(
     output = PredictionFile.at(str(config.output), overwrite=config.overwrite)
     directory = config.model / "model" if (config.model / "model" / MANIFEST).exists() else config.model
     model = load_model(directory, trust=config.trust)
-    source = _opened(config.data, model, output)
+    source = within(
+        config.step_timeout, f"Opening {without_credentials(config.data)}", lambda: _opened(config.data, model, output)
+    )
     question = _Question.of(model, source, config, output)
     pieces = list(source.pieces())
     if all(piece.n_rows == 0 for piece in pieces):
@@ -98,7 +103,7 @@ def predict(
     with output.locked(), _kept_for_later(files, len(pieces)):
         done = files.begin()
         say(f"Predicting {len(pieces) - len(done):,} of {len(pieces):,} pieces of {source.name}")
-        executor = RayExecutor(address=config.address, ship=config.ship) if executor is None else executor
+        executor = _executor(config) if executor is None else executor
         tasks = (
             Task(index, (piece, files, index), piece.n_rows or 0)
             for index, piece in enumerate(pieces)
@@ -117,6 +122,10 @@ def predict(
         pieces=len(pieces),
         resumed=len(done),
     )
+
+
+def _executor(config: PredictConfig) -> RayExecutor:
+    return RayExecutor(address=config.address, step_timeout=config.step_timeout, ship=config.ship)
 
 
 def _opened(data: str, model: StoredModel, output: PredictionFile) -> Source:

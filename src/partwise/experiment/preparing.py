@@ -181,6 +181,7 @@ def executor_of(config: FitConfig) -> RayExecutor:
         gpus_per_task=config.gpus_per_member,
         max_attempts=config.max_attempts,
         timeout=config.member_timeout,
+        step_timeout=config.step_timeout,
         speculate=config.speculate,
         ship=config.ship,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from partwise.config import FitConfig
-from partwise.errors import TrackerUnavailableError
+from partwise.errors import StepTimeoutError, TrackerUnavailableError
 from partwise.experiment.changing import RunChanges
 from partwise.experiment.recording import Recorder
 from partwise.runs import RunDirectory, default_run_directory
@@ -53,16 +53,19 @@ def recorded(config: FitConfig, goes_on: GoesOn | None = None) -> Iterator[Recor
             tracker.open(directory.path)
         except TrackerUnavailableError as error:
             recorder.give_up_tracking(error)
-        status = "failed"
+        status, again = "failed", f"Go on with: partwise resume {shlex.quote(str(directory.path))}"
         try:
             yield recorder
             status = "finished"
+        except StepTimeoutError as error:
+            recorder.failed(error)
+            raise StepTimeoutError(f"{error} {again}") from error
         except Exception as error:
             recorder.failed(error)
             raise
         except KeyboardInterrupt as stop:
             status = "interrupted"
-            stop.add_note(f"Go on with: partwise resume {shlex.quote(str(directory.path))}")
+            stop.add_note(again)
             raise
         finally:
             recorder.finish(status)

@@ -26,7 +26,9 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumeConfig:
-    """What ``partwise resume`` is asked to do; ``address`` and ``tracking_uri`` take the place of the run's own.
+    """What ``partwise resume`` is asked to do.
+
+    ``address``, ``tracking_uri`` and ``step_timeout`` take the place of the run's own.
 
     Parameters
     ----------
@@ -47,6 +49,7 @@ class ResumeConfig:
     add: tuple[str, ...] = ()
     add_partitions: int = 1
     quorum: float | None = None
+    step_timeout: str | float | None = None
 
     def change(self) -> Change | None:
         """Return what is asked to be changed of the run, None where nothing is; paths are made absolute.
@@ -93,7 +96,8 @@ def resume(
             "from, go on with --trust; else start a new run."
         )
     settings: dict[str, Any] = record["config"] | {"output": directory.path}
-    settings |= {name: given for name in ("address", "tracking_uri") if (given := getattr(config, name)) is not None}
+    own = ("address", "tracking_uri", "step_timeout")
+    settings |= {name: given for name in own if (given := getattr(config, name)) is not None}
     place = Path(record["working_directory"])
     if place.is_dir():
         os.chdir(place)  # what the run was given relative to it is found again

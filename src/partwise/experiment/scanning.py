@@ -77,7 +77,11 @@ def scanned_dataset(config: FitConfig, source: Source) -> Scanned:
         If columns do not exist, values are missing, or no rows are left on one side.
     """
     local = config.address is None
-    executor: Executor = InlineExecutor() if local else RayExecutor(address=config.address, ship=config.ship)
+    executor: Executor = (
+        InlineExecutor()
+        if local
+        else RayExecutor(address=config.address, step_timeout=config.step_timeout, ship=config.ship)
+    )
     task, divided = divided_scan(config, source, executor)
     assert divided.test is not None  # noqa: S101 - a comparison has test rows
     labels, seed = divided.labels, config.seed

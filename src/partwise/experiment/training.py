@@ -12,6 +12,7 @@ from partwise.comparison.records import Training
 from partwise.config import TrainConfig
 from partwise.executors import with_one_cpu
 from partwise.executors.ray_tasks import RayExecutor
+from partwise.executors.timeouts import within
 from partwise.experiment.changing import RunChanges
 from partwise.experiment.checking import check_before_reading, check_sums
 from partwise.experiment.pipeline import make_ensemble
@@ -23,6 +24,7 @@ from partwise.fitting import prepare_worker
 from partwise.resources import Stopwatch
 from partwise.sources import Scan, open_source, read_blocks
 from partwise.tables import Divided, SentRows, judge_scan
+from partwise.trackers.uris import without_credentials
 
 __all__ = ["TrainingRun", "train"]
 
@@ -60,8 +62,9 @@ def train(
         If the run fails; it is recorded as failed.
     """
     # 1. The table: nothing is read yet but its schema.
-    say(f"Opening {config.data}")
-    source = open_source(config.data)
+    place = without_credentials(config.data)
+    say(f"Opening {place}")
+    source = within(config.step_timeout, f"Opening {place}", lambda: open_source(config.data))
     config = with_defaults(config, source)
     check_before_reading(config, source, check_sums, is_new=goes_on is None)
     # 2. Workers that have imported what a fit needs.

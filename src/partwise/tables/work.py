@@ -4,10 +4,10 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
-from partwise.attempts import input_error_of
+from partwise.attempts import input_error_of, timeout_error_of
 from partwise.errors import TableError
 from partwise.protocols import Piece
-from partwise.records import Task, TaskOutcome
+from partwise.records import Task, TaskFailure, TaskOutcome
 
 __all__ = ["in_order", "one_by_one", "tasks_of"]
 
@@ -56,8 +56,12 @@ def one_by_one(outcomes: Generator[TaskOutcome, None, None]) -> Iterator[Any]:
 
 def _value(outcome: TaskOutcome) -> Any:
     failure = outcome.failure
-    if failure is not None:
-        raise input_error_of(failure) or TableError(
-            f"A part of the table could not be worked on [{failure.reason}]: {failure.error_type}: {failure.message}"
-        ) from failure.exception
-    return outcome.value
+    if failure is None:
+        return outcome.value
+    raise (input_error_of(failure) or timeout_error_of(outcome) or _table_error(failure)) from failure.exception
+
+
+def _table_error(failure: TaskFailure) -> TableError:
+    return TableError(
+        f"A part of the table could not be worked on [{failure.reason}]: {failure.error_type}: {failure.message}"
+    )

@@ -100,6 +100,36 @@ def node_joins(folder):
         return run.result()
 
 
+_OTHER = "Metadata-Version: 2.1\nName: partwise\nVersion: 9.9.9\n"
+
+
+def other_node_joins(folder):
+    """A node with another partwise comes while the first member is fitted."""
+    described = Path(folder) / "other" / "partwise-9.9.9.dist-info"
+    described.mkdir(parents=True)
+    (described / "METADATA").write_text(_OTHER)
+    cluster, _ = _cluster(1)
+    members = Path(folder) / "members"
+    members.mkdir()
+    waiting = members / "wait"
+    waiting.touch()
+    refusals = []
+    with ThreadPoolExecutor() as pool:
+        run = pool.submit(_digests, "ray", str(members))
+        while len(list(members.iterdir())) == 1:
+            time.sleep(0.05)
+        node = cluster.add_node(num_cpus=1, env_vars={"PYTHONPATH": str(described.parent)})
+        cluster.wait_for_nodes()
+        for attempt in (run.result, RayExecutor().connect):
+            try:
+                attempt()
+            except ClusterError as error:
+                refusals.append(str(error))
+    cluster.remove_node(node)
+    waiting.unlink()
+    return {"node": node.node_id[:8], "refusals": refusals, "digests": _digests("ray", str(members))["digests"]}
+
+
 _FAST_CLOCK = """
 import time
 

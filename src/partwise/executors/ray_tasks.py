@@ -9,7 +9,7 @@ from typing import Any
 
 from partwise.attempts import run_in_process
 from partwise.errors import ClusterError, InputError
-from partwise.executors.node_versions import check_node_versions
+from partwise.executors.node_versions import check_joined_nodes, check_node_versions
 from partwise.executors.ray_cluster import ClusterSize, cluster_size, connect, disconnect, is_connected
 from partwise.executors.ray_flight import Flight, Limits
 from partwise.naming import whole_number
@@ -105,7 +105,9 @@ class RayExecutor:
             except ClusterError:
                 disconnect()  # another attempt shall be told as well
                 raise
-        return cluster_size(self.cpus_per_task, gpus_per_task)
+        size = cluster_size(self.cpus_per_task, gpus_per_task)
+        check_joined_nodes(size.alive)
+        return size
 
     def run(
         self, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Task], *, members: bool = False

@@ -38,6 +38,7 @@ from partwise.experiment.scanning import is_too_large, scanned_dataset
 from partwise.fitting import FitJob, prepare_worker
 from partwise.resources import Stopwatch
 from partwise.sources import Scan, open_source
+from partwise.stores import PartitionStore
 from partwise.tables import SentRows
 from partwise.trackers.uris import without_credentials
 
@@ -105,6 +106,8 @@ def compare(
     setup = make_setup(config, dataset.task, n_classes, len(dataset.train))
     if train is None:
         check_before_paying(config, dataset, setup)
+    else:
+        within(limit, "Writing to the partition store", PartitionStore(config.storage).check_usable)
     changes = RunChanges() if goes_on is None else goes_on.changes
     changes.check(setup.recipe, config.quorum)
     # 3. Where the run is recorded; both places are tried before anything is fitted.

@@ -23,6 +23,7 @@ from partwise.experiment.scanning import divided_scan
 from partwise.fitting import prepare_worker
 from partwise.resources import Stopwatch
 from partwise.sources import Scan, open_source, read_blocks
+from partwise.stores import PartitionStore
 from partwise.tables import Divided, SentRows, judge_scan
 from partwise.trackers.uris import without_credentials
 
@@ -67,6 +68,7 @@ def train(
     source = within(config.step_timeout, f"Opening {place}", lambda: open_source(config.data))
     config = with_defaults(config, source)
     check_before_reading(config, source, check_sums, is_new=goes_on is None)
+    within(config.step_timeout, "Writing to the partition store", PartitionStore(config.storage).check_usable)
     # 2. Workers that have imported what a fit needs.
     clock = Stopwatch()
     executor = executor_of(config)

@@ -19,10 +19,12 @@ from sklearn.datasets import load_iris
 from fake_work import nap, nap_with
 from fakes import SlowTree
 from partwise import PartitionedClassifier, RayExecutor
+from partwise.config import FitConfig
 from partwise.doctor.machines import check_clocks
 from partwise.doctor.probe import tell_time
-from partwise.errors import ClusterError
+from partwise.errors import ClusterError, InputError
 from partwise.executors.ray_cluster import on_every_node
+from partwise.experiment.preparing import make_setup
 from partwise.records import Task
 
 
@@ -219,7 +221,8 @@ def slow_once(_shared, payload):
 def gpus():
     """A node has a GPU, as far as Ray is told; members ask for half of it, other tasks for none."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
-    cluster.add_node(num_cpus=4, num_gpus=1)
+    cpus = (os.cpu_count() or 1) + 2
+    cluster.add_node(num_cpus=cpus, num_gpus=1)
     cluster.wait_for_nodes()
     ray.init(address=cluster.address, log_to_driver=False)
     executor = RayExecutor(gpus_per_task=0.5)
@@ -229,7 +232,16 @@ def gpus():
         "members": [outcome.value for outcome in executor.run(seen_gpus, None, tasks, members=True)],
         "others": [outcome.value for outcome in executor.run(seen_gpus, None, tasks)],
         "refused": _refused(RayExecutor(gpus_per_task=1.5)),
+        "settings": [_setup_refused(cpus), _setup_refused(cpus + 1)],
     }
+
+
+def _setup_refused(cpus):
+    try:
+        make_setup(FitConfig.checked(data="wine.csv", target="kind", cpus_per_member=cpus), "classification", 2, 100)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def seen_gpus(_shared, seconds):

@@ -31,6 +31,7 @@ __all__ = [
     "host_and_port",
     "is_connected",
     "largest_memory",
+    "most_cpus",
     "on_every_node",
     "shipped_path",
 ]
@@ -286,6 +287,13 @@ def cluster_size(cpus_per_task: int, gpus_per_task: float = 0.0) -> ClusterSize:
         frozenset(str(node["NodeID"]) for node in nodes if node["Alive"] is is_alive) for is_alive in (False, True)
     )
     return ClusterSize(slots=sum(per_node), nodes=sum(count > 0 for count in per_node), dead=dead, alive=alive)
+
+
+def most_cpus() -> int:
+    """Return the CPUs of the largest node of the Ray that is connected; where none is, those of this machine."""
+    if not is_connected():
+        return os.cpu_count() or 1
+    return int(max(node["Resources"].get("CPU", 0) for node in _alive()))
 
 
 def largest_memory() -> int:

@@ -1,6 +1,5 @@
 """From a configuration to a dataset and a recipe; every mistake is found before anything is fitted."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -12,6 +11,7 @@ from partwise.cutting import cut, row_keys
 from partwise.encoders import TableEncoder
 from partwise.errors import InputError, Mistakes
 from partwise.evaluation import Metric, resolve_metric
+from partwise.executors.ray_cluster import is_connected, most_cpus
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.learners import make_learner, parse_parameters
 from partwise.learners.updates import passes_of
@@ -290,11 +290,11 @@ def _wanted_partitioner(config: FitConfig) -> str | None:
 
 
 def _check_cpus(config: FitConfig) -> None:
-    cores = os.cpu_count() or 1
-    if config.address is None and config.cpus_per_member > cores:
-        raise InputError(
-            f"--cpus-per-member {config.cpus_per_member} is more than this machine has. Valid: 1 to {cores}."
-        )
+    if config.address is not None:
+        return  # what its nodes have is told when the cluster is reached
+    cores, where = most_cpus(), "any node has" if is_connected() else "this machine has"
+    if config.cpus_per_member > cores:
+        raise InputError(f"--cpus-per-member {config.cpus_per_member} is more than {where}. Valid: 1 to {cores}.")
 
 
 def _check_partitions(config: FitConfig, task: str, n_train: int | None) -> None:

@@ -195,4 +195,5 @@ def test_what_cannot_be_changed_is_refused_and_changes_nothing(unchanged, monkey
     monkeypatch.chdir(unchanged)
     with pytest.raises(InputError, match=said):
         resume(ResumeConfig(directory=unchanged / "run", **asked))
-    assert json.loads((unchanged / "run" / "run.json").read_text()).get("changes", []) == []
+    record = json.loads((unchanged / "run" / "run.json").read_text())
+    assert (record["state"], record.get("changes", [])) == ("finished", [])

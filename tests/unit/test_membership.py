@@ -99,11 +99,13 @@ def test_what_was_added_before_is_not_fitted_again(place):
     assert _digests(twice)[5] == _digests(once)[5]
 
 
-def test_added_rows_may_be_of_one_class(place):
+@pytest.mark.parametrize(("label", "code"), [("early", 0), ("late", 1)])
+def test_added_rows_may_be_of_one_class(place, label, code):
     """They add to what is known of it."""
-    late = LATER_Y == "late"
-    model = _model(place).fit(X, Y, added=[Addition(X=LATER[late], y=LATER_Y[late])])
-    assert model.members_[4].classes.tolist() == [1]
+    rows = np.flatnonzero(np.isin(LATER_Y, label))
+    model = _model(place).fit(X, Y, added=[Addition(X=LATER[rows], y=LATER_Y[rows])])
+    assert model.members_[4].classes.tolist() == [code]
+    assert model.partitions_.class_counts[4, code] == model.members_[4].class_counts[code] == len(rows)
 
 
 def test_added_columns_pass_the_same_encoder():

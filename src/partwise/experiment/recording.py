@@ -68,6 +68,9 @@ class Recorder:
     """What was changed of the run since it began: members dropped, restored and added."""
     changed_before: int = 0
     """How many of these changes the run had before it went on."""
+    state_before: str | None = None
+    unchanged: str | None = None
+    """The state of a run whose change was refused."""
     facts: dict[str, Any] = field(default_factory=dict)
     tracking_fault: str | None = None
     """Why the tracker was given up: tracking never costs a result, and what it lacks is in the journal."""
@@ -120,7 +123,8 @@ class Recorder:
         InputError
             If the table is another one than it was.
         """
-        self.facts = {name: value for name, value in self.directory.record().items() if name != "state"}
+        self.facts = self.directory.record()
+        self.state_before = self.facts.pop("state", None)
         known, found = self.facts.get("dataset", {}).get("digest"), facts["digest"]
         if known != found:
             raise InputError(
@@ -269,12 +273,17 @@ class Recorder:
         """Record why the run could not go on."""
         if isinstance(error, MemberFitError):
             self.failures(error.failures)
-        if isinstance(error, InputError) and "changes" in self.facts:
-            self.facts["changes"] = self.facts["changes"][: self.changed_before]  # what was refused was not changed
+        known = self.facts.get("changes", [])
+        if isinstance(error, InputError) and len(known) > self.changed_before:
+            self.facts["changes"] = known[: self.changed_before]
+            self.unchanged = "finished" if self.state_before == "finished" else None
+            self._write("change_refused", message=str(error))
+            return
         self._write("run_failed", error_type=type(error).__name__, message=str(error))
 
     def finish(self, status: str) -> None:
-        """Record how the run ended."""
+        """Record how the run ended; one that was to be changed, and cannot be, is what it was."""
+        status = status if self.unchanged is None else self.unchanged
         self._write("run_finished", status=status)
         self._write_state(status)
         self._track(lambda: self.tracker.close(status))

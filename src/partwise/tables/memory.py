@@ -79,10 +79,11 @@ class MemoryTable:
         partitions = cut(partitioner, self.keys, n_partitions, seed, 1)
         assert partitions.rows is not None  # noqa: S101 - they are in memory
         counts = partitions.class_counts
+        lacking = 0 if counts is None or self.labels is None else len(self.labels) - counts.shape[1]  # the last classes
         padded = replace(
             partitions,
             sizes=np.concatenate([np.zeros(first, dtype=np.int64), partitions.sizes]),
-            class_counts=None if counts is None else np.pad(counts, ((first, 0), (0, 0))),
+            class_counts=None if counts is None else np.pad(counts, ((first, 0), (0, lacking))),
             rows=(np.empty(0, dtype=np.int64),) * first + partitions.rows,
             home=None if partitions.home is None else partitions.home + first,
         )

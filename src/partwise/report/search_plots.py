@@ -113,6 +113,7 @@ def _coordinates(data: SearchPlotData) -> Figure:
     axis.set_ylim(-0.06, 1.06)
     axis.set_yticks([])
     axis.set_xticks(range(len(heights)), [*names, spoken(data.metric)], fontsize=9)
+    axis.set_xlabel(f"parameter, and score on training rows; a range of over 1:{_WIDE:.0f} is shown by its logarithm")
     for side in ("left", "right", "top"):
         axis.spines[side].set_visible(False)
     text = "where the trials looked: the darker the line, the better its score"
@@ -154,6 +155,6 @@ def _importance(data: SearchPlotData) -> Figure:
     for place, share in enumerate(shares):
         axis.text(share + 0.01, place, f"{share:.2f}", va="center", fontsize=8)
     axis.set_xlabel("share of the variance of finished trials' scores (fANOVA)")
-    text = f"{names[0]} decides most: it explains {shares[0]:.0%} of how the scores differ"
+    text = f"what decides most is {names[0]}: it explains {shares[0]:.0%} of how the scores differ"
     axis.set_title(finding(text, _WIDTH), fontsize=11, loc="left")
     return figure

@@ -289,7 +289,7 @@ class MlflowTracker:
         tags = {"mlflow.parentRunId": self._run, "partwise.state": event["state"], "partwise.reason": event["reason"]}
         child = self._client.create_run(
             self._experiment_id,
-            start_time=end,
+            start_time=int(event["started"] * 1000) or end,
             tags={key: entries.clipped(text, _LONGEST_TAG) for key, text in tags.items() if text},
             run_name=name,
         ).info.run_id

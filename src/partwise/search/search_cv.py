@@ -98,8 +98,6 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         The configurations of the ensemble, and the weight of each.
     study_
         The Optuna study.
-    n_fits_
-        How many members were fitted by trials.
 
     Examples
     --------
@@ -204,7 +202,7 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
                 models.append(model.fit(X, y, **rows))
         self.best_estimator_ = joined(models, [weight for _, weight in kept]).set_params(checkpoint=None)
         self.kept_params_ = [(dict(trial.params), weight) for trial, weight in kept]
-        self.trials_, self.study_, self.n_fits_ = trials, search.study, search.n_fits
+        self.trials_, self.study_ = trials, search.study
         self.cv_results_ = cv_results(trials, maximize=maximize)
         best = best_of(trials, maximize=maximize)
         self.best_params_ = dict(best.params)

@@ -141,7 +141,7 @@ def test_the_study_opens_in_optuna(tuned):
 
 def test_the_run_directory_has_plots_table_and_model(tuned):
     """The pictures, the trials as a table, and a model that predicts."""
-    folder, _, out = tuned
+    folder, _, _ = tuned
     run = folder / "run"
     assert {"history.png", "parallel_coordinates.png"} <= {path.name for path in (run / "plots").iterdir()}
     assert len(pd.read_csv(run / "trials.csv")) == TRIALS

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from partwise.errors import InputError, MemberFitError, PartwiseError
     from partwise.executors import InlineExecutor
     from partwise.executors.ray_tasks import RayExecutor
+    from partwise.learners.spaces import Choice, Range
     from partwise.partitioners import Clustered, Grouped, Ordered, Replicated, Shuffled, Stratified
     from partwise.records import Member, MemberFailure
+    from partwise.search import PartitionedSearchCV
     from partwise.selection import Auto
     from partwise.sources import scan
 
@@ -25,6 +27,7 @@ _HOMES = {
     "Addition": "ensemble",
     "Auto": "selection",
     "Checkpoint": "checkpoints",
+    "Choice": "learners.spaces",
     "Clustered": "partitioners",
     "Greedy": "combiners",
     "Grouped": "partitioners",
@@ -39,8 +42,10 @@ _HOMES = {
     "Ordered": "partitioners",
     "PartitionedClassifier": "ensemble",
     "PartitionedRegressor": "ensemble",
+    "PartitionedSearchCV": "search",
     "PartwiseError": "errors",
     "Pool": "combiners",
+    "Range": "learners.spaces",
     "RayExecutor": "executors.ray_tasks",
     "Replicated": "partitioners",
     "Route": "combiners",
@@ -58,6 +63,7 @@ __all__ = [
     "Addition",
     "Auto",
     "Checkpoint",
+    "Choice",
     "Clustered",
     "Greedy",
     "Grouped",
@@ -72,8 +78,10 @@ __all__ = [
     "Ordered",
     "PartitionedClassifier",
     "PartitionedRegressor",
+    "PartitionedSearchCV",
     "PartwiseError",
     "Pool",
+    "Range",
     "RayExecutor",
     "Replicated",
     "Route",

@@ -13,7 +13,7 @@ from partwise.recipes import Recipe
 from partwise.records import Member, MemberFailure, Partitions
 from partwise.resources import Stopwatch
 
-__all__ = ["Assembled", "assemble"]
+__all__ = ["Assembled", "assemble", "job_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,16 @@ class Assembled:
     context: FittedContext
     partitions: Partitions
     failures: tuple[MemberFailure, ...]
+
+
+def job_of(recipe: Recipe, job: FitJob, table: Table) -> FitJob:
+    """Return the job of a recipe's members."""
+    return replace(
+        job,
+        merge=recipe.merge,
+        n_parts=recipe.n_partitions,
+        matched_rows=table.n_counting if recipe.match_updates and recipe.n_partitions > 1 else None,
+    )
 
 
 def assemble(
@@ -54,12 +64,7 @@ def assemble(
         cut = table.cut(recipe.partitioner, recipe.n_partitions, job.seed, recipe.replication)
         cuts = [(0, cut), *wanted.cuts(recipe, job)]
         partitions = joined(cut.partitions, [other.partitions for _, other in cuts[1:]])
-    job = replace(
-        job,
-        merge=recipe.merge,
-        n_parts=recipe.n_partitions,
-        matched_rows=table.n_counting if recipe.match_updates and recipe.n_partitions > 1 else None,
-    )
+    job = job_of(recipe, job, table)
     tolerated = wanted.tolerated(recipe)
     members: list[Member] = []
     failures: list[MemberFailure] = []

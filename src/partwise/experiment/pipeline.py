@@ -154,7 +154,7 @@ def _measure(
     # 6. One member per partition, and their combination.
     say(f"Fitting {config.partitions} members on {executor.slots} workers")
     model = make_ensemble(config, setup, executor, recorder.checkpoint, show_progress=show_progress)
-    rows.fit(model, recorder.changes)
+    rows.fit(model, added=recorder.changes.additions, dropped=recorder.changes.dropped)
     recorder.members(model)
     # 7. Both on the test rows.
     say(f"Predicting {len(dataset.test):,} test rows")

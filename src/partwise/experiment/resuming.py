@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from partwise.comparison.records import Comparison, Training
-from partwise.config import CompareConfig, TrainConfig
+from partwise.comparison.records import Comparison, Training, Tuning
+from partwise.config import CompareConfig, FitConfig, TrainConfig, TuneConfig
 from partwise.errors import InputError
 from partwise.experiment.changing import AddedRows, Change, RunChanges
 from partwise.experiment.pipeline import ComparisonRun, compare
 from partwise.experiment.preparing import with_defaults
 from partwise.experiment.recorded import GoesOn
 from partwise.experiment.training import TrainingRun, train
+from partwise.experiment.tuning import TuningRun, tune
 from partwise.runs import RunDirectory
 from partwise.sources import open_source
 from partwise.trackers.uris import without_credentials
@@ -22,6 +23,7 @@ from partwise.trackers.uris import without_credentials
 __all__ = ["ResumeConfig", "resume"]
 
 Say = Callable[[str], None]
+_KINDS: dict[str, type[FitConfig]] = {"compare": CompareConfig, "train": TrainConfig, "tune": TuneConfig}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,7 @@ class ResumeConfig:
 
 def resume(
     config: ResumeConfig, say: Say = lambda _: None, *, show_progress: bool = False
-) -> ComparisonRun | TrainingRun:
+) -> ComparisonRun | TrainingRun | TuningRun:
     """Fit what a run lacks, change its members if asked to, and finish it; of a finished run the record is returned.
 
     Raises
@@ -85,7 +87,7 @@ def resume(
     directory = RunDirectory.reopen(config.directory)
     record = directory.record()
     kind, change = record.get("command"), config.change()
-    if kind not in {"compare", "train"} or not isinstance(record.get("config"), dict):
+    if kind not in _KINDS or not isinstance(record.get("config"), dict):
         raise InputError(f"{directory.path} was written by a version of partwise that could not go on with a run.")
     if change is None and record.get("state") == "finished" and not _lacks_members(directory):
         say(f"{directory.path} is finished")
@@ -101,6 +103,14 @@ def resume(
     place = Path(record["working_directory"])
     if place.is_dir():
         os.chdir(place)  # what the run was given relative to it is found again
+    if kind == "tune":
+        if change is not None:
+            raise InputError(
+                f"{directory.path} is a search, which has no members that could be changed. Train with what it found, "
+                "and change that run."
+            )
+        tuning = TuneConfig.checked(**settings)
+        return tune(tuning, say, show_progress=show_progress, goes_on=GoesOn(directory, trust=config.trust))
     fitting: CompareConfig | TrainConfig = (CompareConfig if kind == "compare" else TrainConfig).checked(**settings)
     fitting, changes = _changed(fitting, record, change)
     goes_on = GoesOn(directory, trust=config.trust, changes=changes)
@@ -129,7 +139,7 @@ def _lacks_members(directory: RunDirectory) -> bool:
     return any(failure["reason"] not in {"zero_weight", "dropped"} for failure in failures)
 
 
-def _finished(directory: RunDirectory, kind: str) -> ComparisonRun | TrainingRun:
+def _finished(directory: RunDirectory, kind: str) -> ComparisonRun | TrainingRun | TuningRun:
     told: dict[str, Any] = {
         "directory": directory.path,
         "tracking_uri": None,
@@ -139,4 +149,6 @@ def _finished(directory: RunDirectory, kind: str) -> ComparisonRun | TrainingRun
     if kind == "compare":
         text = (directory.path / "comparison.json").read_bytes()
         return ComparisonRun(comparison=Comparison.from_json(text), **told)
+    if kind == "tune":
+        return TuningRun(tuning=Tuning.model_validate_json((directory.path / "tuning.json").read_bytes()), **told)
     return TrainingRun(training=Training.model_validate_json((directory.path / "training.json").read_bytes()), **told)

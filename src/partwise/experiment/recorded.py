@@ -64,5 +64,4 @@ def recorded(config: FitConfig, goes_on: GoesOn | None = None) -> Iterator[Recor
             raise
         finally:
             recorder.finish(status)
-            for torn in (directory.path / "members").rglob("*.tmp"):  # of workers that were stopped as they wrote
-                torn.unlink(missing_ok=True)
+            recorder.checkpoint.tidy()

@@ -19,7 +19,7 @@ from pyarrow import fs
 
 from partwise.digests import content_digest
 from partwise.errors import InputError, ModelStoreError
-from partwise.filesystems import open_filesystem, read_whole, write_whole
+from partwise.filesystems import Folder, open_filesystem, read_whole, write_whole
 from partwise.fitting import FitJob, FittedPart, fit_member, member_of
 from partwise.member_files import read_member, write_member
 from partwise.model_store import deserialise, serialise
@@ -84,11 +84,17 @@ class Checkpoint:
         filesystem.create_dir(path.rpartition("/")[0], recursive=True)
         write_whole(filesystem, path, json.dumps(value).encode())
 
+    def code(self) -> str | None:
+        """Return the path of a member that only pickle can hold, None where there is none."""
+        folder = Folder.at(self.place)
+        held = (name for name in folder.names(recursive=True) if name.endswith(f".cloudpickle{_ENDING}"))
+        return next(map(folder.shown, held), None)
+
     def tidy(self) -> None:
         """Delete what workers that were stopped left: files that were half written, and copies for the driver."""
-        filesystem, path, _ = open_filesystem(str(self.place))
+        folder = Folder.at(self.place)
         with suppress(OSError):  # the run has ended; what is left does no harm
-            _delete(filesystem, path.rstrip("/"), (_SENT, ".tmp"))
+            _delete(folder.filesystem, folder.path, (_SENT, ".tmp"))
 
     def _noted(self, job: FitJob, asked: Any) -> tuple[fs.FileSystem, str]:
         filesystem, path, _ = open_filesystem(str(self.place))

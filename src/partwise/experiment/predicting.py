@@ -16,6 +16,7 @@ from partwise import __version__
 from partwise.errors import InputError, unknown_choice
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.experiment.prediction_file import PieceFiles, PredictionFile
+from partwise.filesystems import Folder, below
 from partwise.model_store import MANIFEST, StoredModel, load_model
 from partwise.progress import piece_progress
 from partwise.protocols import Executor, Piece, Source
@@ -34,7 +35,7 @@ class PredictConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: Path
+    model: str | Path
     data: str
     output: str | Path
     keep: tuple[str, ...] = ()
@@ -86,14 +87,14 @@ def predict(
         If a piece could not be predicted.
     """
     output = PredictionFile.at(str(config.output), overwrite=config.overwrite)
-    directory = config.model / "model" if (config.model / "model" / MANIFEST).exists() else config.model
-    model = load_model(directory, trust=config.trust)
+    folder = _model_folder(str(config.model))
+    model = load_model(folder.place, trust=config.trust)
     source = _opened(config.data, model, output)
     question = _Question.of(model, source, config, output)
     pieces = list(source.pieces())
     if all(piece.n_rows == 0 for piece in pieces):
         raise _no_rows(source)
-    files = output.pieces(_plan(question, directory, pieces))
+    files = output.pieces(_plan(question, folder, pieces))
     started = time.perf_counter()
     with output.locked(), _kept_for_later(files, len(pieces)):
         done = files.begin()
@@ -197,11 +198,17 @@ class _Question:
         return pa.table(columns | {name: pa.array(each) for name, each in zip(self._names(), outputs.T, strict=False)})
 
 
-def _plan(question: _Question, directory: Path, pieces: Sequence[Piece]) -> dict[str, Any]:
+def _model_folder(given: str) -> Folder:
+    """Return the folder of a model, which may be below that of its run."""
+    inside = Folder.at(below(given, "model"))
+    return inside if inside.has(MANIFEST) else Folder.at(given)
+
+
+def _plan(question: _Question, folder: Folder, pieces: Sequence[Piece]) -> dict[str, Any]:
     """Return what the files of pieces follow from."""
     return {
         "partwise": __version__,
-        "model": digest_of([(directory / MANIFEST).read_text()]),
+        "model": digest_of([folder.read(MANIFEST).decode()]),
         "table": digest_of(piece.fingerprint for piece in pieces),
         "keep": list(question.keep),
         "probabilities": question.probabilities,

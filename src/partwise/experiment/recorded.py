@@ -60,7 +60,7 @@ def recorded(config: FitConfig, goes_on: GoesOn | None = None) -> Iterator[Recor
             raise
         except KeyboardInterrupt as stop:
             status = "interrupted"
-            stop.add_note(f"Go on with: partwise resume {shlex.quote(str(directory.path))}")
+            stop.add_note(f"Go on with: partwise resume {shlex.quote(str(directory.called))}")
             raise
         finally:
             recorder.finish(status)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from partwise.checkpoints import Checkpoint
 from partwise.comparison.records import Comparison, Training
 from partwise.config import CompareConfig, TrainConfig
 from partwise.errors import InputError
@@ -24,7 +25,7 @@ Say = Callable[[str], None]
 class ResumeConfig:
     """What ``partwise resume`` is asked to do; ``address`` and ``tracking_uri`` take the place of the run's own."""
 
-    directory: Path
+    directory: Path | str
     address: str | None = None
     tracking_uri: str | None = None
     trust: bool = False
@@ -46,16 +47,16 @@ def resume(
     record = directory.record()
     kind = record.get("command")
     if kind not in {"compare", "train"} or not isinstance(record.get("config"), dict):
-        raise InputError(f"{directory.path} was written by a version of partwise that could not go on with a run.")
+        raise InputError(f"{directory.called} was written by a version of partwise that could not go on with a run.")
     if record.get("state") == "finished" and not _lacks_members(directory):
-        say(f"{directory.path} is finished")
+        say(f"{directory.called} is finished")
         return _finished(directory, kind)
-    if not config.trust and (held := next((directory.path / "members").rglob("*.cloudpickle.member"), None)):
+    if not config.trust and (held := Checkpoint(directory.members).code()):
         raise InputError(
             f"{held} holds code (cloudpickle), which taking the member over would run. If you trust where it comes "
             "from, go on with --trust; else start a new run."
         )
-    settings: dict[str, Any] = record["config"] | {"output": directory.path}
+    settings: dict[str, Any] = record["config"] | {"output": directory.place}
     settings |= {name: given for name in ("address", "tracking_uri") if (given := getattr(config, name)) is not None}
     place = Path(record["working_directory"])
     if place.is_dir():
@@ -69,15 +70,15 @@ def resume(
 def _lacks_members(directory: RunDirectory) -> bool:
     """Return whether members are missing that were skipped, and can be tried once more."""
     try:
-        failures = json.loads((directory.path / "failures.json").read_bytes())
-    except (OSError, ValueError):
+        failures = json.loads(directory.read("failures.json") or b"[]")
+    except ValueError:
         return False
     return any(failure["reason"] != "zero_weight" for failure in failures)
 
 
 def _finished(directory: RunDirectory, kind: str) -> ComparisonRun | TrainingRun:
     told: dict[str, Any] = {
-        "directory": directory.path,
+        "directory": directory.called,
         "tracking_uri": None,
         "tracking_fault": None,
         "ui_command": None,

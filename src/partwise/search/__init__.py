@@ -1,0 +1,7 @@
+"""Hyperparameter search: partitions are the fidelity, members are taken over."""
+
+from partwise.search.records import SearchTrial
+from partwise.search.search_cv import PartitionedSearchCV
+from partwise.search.spaces import Space, default_space, read_space
+
+__all__ = ["PartitionedSearchCV", "SearchTrial", "Space", "default_space", "read_space"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 from pyarrow import fs
 
 from partwise.errors import InputError
@@ -173,7 +173,7 @@ class RunDirectory:
     @contextmanager
     def _held_here(self) -> Iterator[None]:
         """Hold the folder by a lock of the system, which tells the processes of one machine apart at once."""
-        lock = FileLock(self.path / _LOCK, blocking=False)
+        lock: BaseFileLock | None = FileLock(self.path / _LOCK, blocking=False)
         try:
             lock.acquire()
         except Timeout as error:
@@ -182,13 +182,13 @@ class RunDirectory:
                 "directory."
             ) from error
         except (NotImplementedError, OSError):  # some file systems have no such locks: claims alone must do
-            yield
-            return
+            lock = None
         try:
             yield
         finally:
-            (self.path / _LOCK).unlink(missing_ok=True)
-            lock.release()
+            if lock is not None:
+                (self.path / _LOCK).unlink(missing_ok=True)
+                lock.release()
 
     def write_json(self, name: str, value: Any) -> Path:
         """Write a value as JSON under a name and return the file; a reader sees the old file or the new one."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import FileLock, Timeout
 from pyarrow import fs
 
 from partwise.errors import InputError
@@ -173,7 +173,7 @@ class RunDirectory:
     @contextmanager
     def _held_here(self) -> Iterator[None]:
         """Hold the folder by a lock of the system, which tells the processes of one machine apart at once."""
-        lock: BaseFileLock | None = FileLock(self.path / _LOCK, blocking=False)
+        lock = FileLock(self.path / _LOCK, blocking=False)
         try:
             lock.acquire()
         except Timeout as error:
@@ -181,12 +181,12 @@ class RunDirectory:
                 f"The run directory {self.path} is in use by {self.lock.owner()}. Wait for it to end, or give another "
                 "directory."
             ) from error
-        except (NotImplementedError, OSError):  # some file systems have no such locks: claims alone must do
-            lock = None
+        except (NotImplementedError, OSError):
+            pass  # some file systems have no such locks: claims alone must do
         try:
             yield
         finally:
-            if lock is not None:
+            if lock.is_locked:
                 (self.path / _LOCK).unlink(missing_ok=True)
                 lock.release()
 

@@ -47,6 +47,7 @@ class _Running:
     there: dict[int, Member]
     """Members that were fitted before, by partition."""
     rung: int = 0
+    started: float = field(default_factory=time.time)
     said: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     members: dict[int, Member] = field(default_factory=dict)
     scores: dict[int, float] = field(default_factory=dict)
@@ -174,7 +175,7 @@ class Search:
             self._tell(trial, SearchTrial(number=trial.number, params=params, state="failed", reason=str(error)))
             return False
         kept = self.checkpoint.opened(replace(self.bench.job, template=template), self.cut)
-        there = {member.partition: member for member in kept.taken(self.cut.partitions)}
+        there = {member.partition: member for member in kept.loaded(kept.taken(self.cut.partitions))}
         kind = kind_of(template, self.judge.n_classes)
         self._running[trial.number] = _Running(trial, params, template, kind, kept, there)
         self._wait_for(trial.number)
@@ -238,6 +239,7 @@ class Search:
                 state=state,
                 scores=running.scores,
                 cpu_seconds=running.cpu_seconds,
+                started=running.started,
                 reason=reason,
             ),
         )
@@ -252,7 +254,7 @@ class Search:
             template = with_parameters(type(self.template).__name__, self.template, each.params)
             kept = self.checkpoint.opened(replace(self.bench.job, template=template), self.cut)
             kind = kind_of(template, self.judge.n_classes)
-            members = {member.partition: member for member in kept.taken(self.cut.partitions)}
+            members = {member.partition: member for member in kept.loaded(kept.taken(self.cut.partitions))}
             works = [
                 Task(place, UnitWork(template=template, kind=kind, rows=None, kept=kept, member=member))
                 for place, member in members.items()
@@ -263,7 +265,7 @@ class Search:
         return {each.number: self._outputs[each.number] for each in trials}
 
     def _tell(self, trial: Trial, ended: SearchTrial) -> None:
-        told = {"state": ended.state, "cpu_seconds": ended.cpu_seconds, "reason": ended.reason}
+        told = {name: getattr(ended, name) for name in ("state", "cpu_seconds", "started", "reason")}
         trial.set_user_attr(_TOLD, json.dumps(told))
         state = {"finished": OptunaState.COMPLETE, "pruned": OptunaState.PRUNED, "stopped": OptunaState.PRUNED}
         value = ended.score if ended.state == "finished" else None

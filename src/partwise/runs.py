@@ -65,12 +65,13 @@ class RunDirectory:
         """
         cls.check_new(place)
         run, folder = cls._at(place), Folder.at(place)
-        probe = f".{secrets.token_hex(3)}.tmp"
+        probe = f"{folder.path}/.{secrets.token_hex(3)}.tmp"
         try:
             run.path.mkdir(parents=True, exist_ok=True)
             # Now rather than after hours of fitting: a directory can exist and yet take no files.
-            folder.write(probe, b"-")
-            folder.filesystem.delete_file(f"{folder.path}/{probe}")
+            with folder.filesystem.open_output_stream(probe) as file:
+                file.write(b"-")
+            folder.filesystem.delete_file(probe)
         except OSError as error:
             raise _unwritable(folder.shown(), str(error.strerror or error)) from error
         return run

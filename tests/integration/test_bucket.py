@@ -26,8 +26,9 @@ from sklearn.tree import DecisionTreeClassifier
 
 import partwise
 from partwise import InputError, PartitionedClassifier
-from partwise.config import TrainConfig
-from partwise.errors import ModelStoreError, TableError
+from partwise.config import TrainConfig, TuneConfig
+from partwise.doctor.places import look_at_run_directory
+from partwise.errors import ConfigurationError, ModelStoreError, TableError
 from partwise.executors import InlineExecutor
 from partwise.experiment import (
     PredictConfig,
@@ -38,6 +39,7 @@ from partwise.experiment import (
     resume,
     sync,
     train,
+    tune,
 )
 from partwise.experiment.prediction_file import PieceFiles
 from partwise.filesystems import Folder, new_file
@@ -435,10 +437,25 @@ def test_a_run_directory_in_a_bucket_is_not_taken_twice(run):
         RunDirectory.create(run.uri)
     with pytest.raises(InputError, match=r"s3://.*/other is no run directory: it has no run\.json"):
         RunDirectory.reopen(run.bucket.secret("other"))
-    with pytest.raises(
-        InputError, match=r"nobodys-bucket/run cannot be written to|nobodys-bucket/run/.* cannot be wri"
-    ):
+    with pytest.raises(InputError, match=r"s3://nobodys-bucket/run cannot be written to"):
         RunDirectory.create(run.uri.replace(run.bucket.name, "nobodys-bucket"))
+
+
+def test_a_search_in_a_bucket_needs_a_database_elsewhere(run):
+    """Its trials would be lost with this machine; it is told before a row is read."""
+    config = TuneConfig.checked(data=run.config.data, target="grade", output=run.bucket.secret("search"))
+    with pytest.raises(ConfigurationError, match=r"cannot lie in a bucket.*--study"):
+        tune(config)
+
+
+def test_the_doctor_looks_at_a_bucket(run):
+    """For a run directory too; nothing is left there, and no password is told."""
+    (good,) = next(look_at_run_directory(run.bucket.secret("looked"), "probe"))
+    assert (good.state, good.found) == ("good", f"s3://{run.bucket.name}/looked can be written to")
+    assert run.bucket.objects("looked") == set()
+    (bad,) = next(look_at_run_directory(run.uri.replace(run.bucket.name, "nobodys-bucket"), "probe"))
+    assert bad.state == "bad"
+    assert "hidden" not in bad.found
 
 
 def test_one_process_at_a_time_has_a_run_in_a_bucket(run):

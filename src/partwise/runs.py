@@ -8,16 +8,16 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 from filelock import FileLock, Timeout
 from pyarrow import fs
 
 from partwise.errors import InputError
 from partwise.filesystems import Folder, below
+from partwise.jsonable import plain
 from partwise.locks import RunLock
 from partwise.mirrors import BucketMirror, Mirror, NoMirror
 from partwise.trackers.uris import without_credentials
@@ -169,6 +169,7 @@ class RunDirectory:
             If another process has it; its machine and id are named.
         """
         with self._held_here(), self.lock.held():
+            self.mirror.fetch_records(JOURNAL)  # who had it until now may have written since it was opened
             yield
 
     @contextmanager
@@ -193,7 +194,7 @@ class RunDirectory:
 
     def write_json(self, name: str, value: Any) -> Path:
         """Write a value as JSON under a name and return the file; a reader sees the old file or the new one."""
-        return self.write(name, (json.dumps(_plain(value), indent=2, allow_nan=False) + "\n").encode())
+        return self.write(name, (json.dumps(plain(value), indent=2, allow_nan=False) + "\n").encode())
 
     def write(self, name: str, data: bytes) -> Path:
         """Write a file and return it; a reader sees the old one or the new one.
@@ -261,7 +262,7 @@ class RunDirectory:
         for event in given:
             if not isinstance(event.get("event"), str):
                 raise InputError(f"An event needs `event`, its kind as a text; got {dict(event)!r}.")
-        entries: list[dict[str, Any]] = [{"time": time.time(), **_plain(event)} for event in given]
+        entries: list[dict[str, Any]] = [{"time": time.time(), **plain(event)} for event in given]
         lines = b"".join(json.dumps(entry, allow_nan=False).encode() + b"\n" for entry in entries)
         with (self.path / JOURNAL).open("ab") as journal:
             _cut_torn_line(journal.fileno(), self.path / JOURNAL)
@@ -317,26 +318,6 @@ def _cut_torn_line(descriptor: int, path: Path) -> None:
         if journal.read(1) == b"\n":
             return
     os.ftruncate(descriptor, path.read_bytes().rfind(b"\n") + 1)
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON knows it: arrays as lists, NaN and infinity as null, paths and times as text."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [_plain(item) for item in value]
-    if isinstance(value, (np.ndarray, np.generic)):
-        # NumPy's own list of times with nanoseconds is one of bare integers.
-        return _plain(value.astype(str).tolist() if value.dtype.kind == "M" else value.tolist())
-    return _plain_scalar(value)
-
-
-def _plain_scalar(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    if isinstance(value, (datetime, date)):
-        return value.isoformat()
-    return str(value) if isinstance(value, Path) else value
 
 
 def _unwritable(path: Path | str, why: str) -> InputError:

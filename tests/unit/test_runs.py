@@ -204,6 +204,18 @@ def test_events_that_were_appended_are_found_by_another_process(mirrored):
     )
 
 
+def test_what_another_process_wrote_before_the_lock_was_got_is_seen(mirrored):
+    """Two opened the run; the first ends before the second gets the lock, which goes on behind its events."""
+    mirrored.append({"event": "a"})
+    second = _again(mirrored)
+    mirrored.append({"event": "b"})
+    mirrored.write_json("run.json", {"state": "finished"})
+    with second.locked():
+        assert second.record() == {"state": "finished"}
+        second.append({"event": "c"})
+    assert [event["event"] for event in _again(second).events()] == ["a", "b", "c"]
+
+
 def test_a_part_of_the_journal_that_is_missing_is_told(mirrored):
     """What lies behind it is not taken for all."""
     for kind in "abc":

@@ -47,6 +47,7 @@ class _Running:
     there: dict[int, Member]
     """Members that were fitted before, by partition."""
     rung: int = 0
+    n_fits: int = 0
     started: float = field(default_factory=time.time)
     said: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     members: dict[int, Member] = field(default_factory=dict)
@@ -76,7 +77,7 @@ class Search:
         self._units: dict[int, tuple[int, int]] = {}
         self._waiting: deque[tuple[int, int]] = deque()
         self._outputs: dict[int, NDArray[np.float64]] = {}
-        self._n_units = self._n_fits = 0
+        self._n_units = 0
         self._ends: float | None = None
 
     def run(self) -> list[SearchTrial]:
@@ -100,11 +101,6 @@ class Search:
             for number in list(self._running):
                 self._end(number, "stopped", reason="the budget was at its end")
             return self.trials()
-
-    @property
-    def n_fits(self) -> int:
-        """How many members were fitted, by this process."""
-        return self._n_fits
 
     def trials(self) -> list[SearchTrial]:
         """Return all trials that ended, in the order in which they were begun."""
@@ -199,7 +195,7 @@ class Search:
             return
         result: UnitResult = outcome.value
         if result.fitted is not None:
-            self._n_fits += 1
+            running.n_fits += 1
             running.kept.settle(replace(outcome, id=partition, value=result.fitted))
         running.said[partition] = result.outputs
         running.members[partition] = _spokesman(partition, result, running.there.get(partition))
@@ -239,6 +235,7 @@ class Search:
                 state=state,
                 scores=running.scores,
                 cpu_seconds=running.cpu_seconds,
+                n_fits=running.n_fits,
                 started=running.started,
                 reason=reason,
             ),
@@ -265,7 +262,7 @@ class Search:
         return {each.number: self._outputs[each.number] for each in trials}
 
     def _tell(self, trial: Trial, ended: SearchTrial) -> None:
-        told = {name: getattr(ended, name) for name in ("state", "cpu_seconds", "started", "reason")}
+        told = {name: getattr(ended, name) for name in ("state", "cpu_seconds", "n_fits", "started", "reason")}
         trial.set_user_attr(_TOLD, json.dumps(told))
         state = {"finished": OptunaState.COMPLETE, "pruned": OptunaState.PRUNED, "stopped": OptunaState.PRUNED}
         value = ended.score if ended.state == "finished" else None

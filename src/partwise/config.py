@@ -98,7 +98,7 @@ class FitConfig(BaseModel):
     tracking_uri: str | None = None
     experiment: str = "partwise"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    output: Path | None = None
+    output: str | Path | None = None
 
     @classmethod
     def checked(cls, **settings: Any) -> Self:

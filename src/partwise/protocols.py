@@ -284,8 +284,11 @@ class MemberKeeper(Protocol):
     def taken(self, partitions: Partitions) -> list[Member]:
         """Return the members that are there already, in the order of partitions."""
 
-    def settle(self, outcome: TaskOutcome) -> None:
-        """Keep what a worker has fitted and could not keep itself."""
+    def settle(self, outcome: TaskOutcome) -> TaskOutcome:
+        """Keep what a worker has fitted and could not keep itself; return the outcome as it is to be held."""
+
+    def loaded(self, members: Sequence[Member]) -> list[Member]:
+        """Return the members with their estimators, of which some may have been left where they are kept."""
 
 
 class Table(Protocol):

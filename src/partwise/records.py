@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Evidence",
     "FailureReason",
+    "KeptFile",
     "Learner",
     "LearnerNeeds",
     "Member",
@@ -185,6 +186,15 @@ class Learner:
     name: str
     estimator: Any
     needs: LearnerNeeds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptFile:
+    """A file that holds a member: its name where members are kept, its format, and the SHA-256 of what it holds."""
+
+    name: str
+    file_format: str
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

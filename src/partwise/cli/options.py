@@ -68,7 +68,9 @@ TrackingUri = Annotated[
 ]
 Experiment = Annotated[str, typer.Option(help="MLflow experiment.")]
 Seed = Annotated[int, typer.Option(help="Seed of hold-out, cut and members.")]
-Output = Annotated[Path | None, typer.Option(help="Run directory to make; absent: below partwise-runs.")]
+Output = Annotated[
+    str | None, typer.Option(help="Run directory to make, a path or a URI such as s3://…; absent: below partwise-runs.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON on stdout.")]
 Debug = Annotated[bool, typer.Option(help="Show tracebacks.")]
 MaxAttempts = Annotated[

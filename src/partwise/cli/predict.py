@@ -1,7 +1,6 @@
 """partwise predict."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +12,7 @@ from partwise.cli.program import app, find_modules, say
 
 @app.command(epilog="Example: partwise predict partwise-runs/…/model 'new/*.parquet' -o late.parquet --keep flight")
 def predict(  # noqa: PLR0913, PLR0917 - the options are the interface
-    model: Annotated[Path, typer.Argument(help="A run directory, or the model folder in it.")],
+    model: Annotated[str, typer.Argument(help="A run directory, or the model folder in it: a path or a URI.")],
     data: o.Data,
     output: Annotated[
         str, typer.Option("--output", "-o", help="File to write, .parquet or .csv: a path, or a URI such as s3://….")

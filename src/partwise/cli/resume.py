@@ -13,7 +13,7 @@ from partwise.cli.program import app, say, say_where
 
 @app.command(epilog="Example: partwise resume partwise-runs/20260101-120000-abcdef")
 def resume(  # noqa: PLR0913, PLR0917 - the options are the interface
-    directory: Annotated[Path, typer.Argument(help="The directory of a run that was stopped.")],
+    directory: Annotated[str, typer.Argument(help="The directory of a run that was stopped, a path or a URI.")],
     address: o.Address = None,
     tracking_uri: o.TrackingUri = None,
     trust: Annotated[bool, typer.Option(help="Take members over that hold code, which may then run.")] = False,  # noqa: FBT002 - a flag

@@ -53,7 +53,7 @@ class ComparisonRun:
     """A finished comparison and where everything about it lies."""
 
     comparison: Comparison
-    directory: Path
+    directory: Path | str
     tracking_uri: str | None
     tracking_fault: str | None
     ui_command: str | None
@@ -119,7 +119,7 @@ def compare(
         comparison = _measure(config, rows, setup, summary, recorder, say, show_progress=show_progress)
     return ComparisonRun(
         comparison=comparison,
-        directory=recorder.directory.path,
+        directory=recorder.directory.called,
         tracking_uri=recorder.tracker.uri,
         tracking_fault=recorder.tracking_fault,
         ui_command=recorder.tracker.ui_command,

@@ -17,6 +17,7 @@ from partwise.errors import InputError, unknown_choice
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.executors.timeouts import within
 from partwise.experiment.prediction_file import PieceFiles, PredictionFile
+from partwise.filesystems import Folder, below
 from partwise.model_store import MANIFEST, StoredModel, load_model
 from partwise.progress import piece_progress
 from partwise.protocols import Executor, Piece, Source
@@ -36,7 +37,7 @@ class PredictConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: Path
+    model: str | Path
     data: str
     output: str | Path
     keep: tuple[str, ...] = ()
@@ -89,8 +90,8 @@ def predict(
         If a piece could not be predicted.
     """
     output = PredictionFile.at(str(config.output), overwrite=config.overwrite)
-    directory = config.model / "model" if (config.model / "model" / MANIFEST).exists() else config.model
-    model = load_model(directory, trust=config.trust)
+    folder = _model_folder(str(config.model))
+    model = load_model(folder.place, trust=config.trust)
     source = within(
         config.step_timeout, f"Opening {without_credentials(config.data)}", lambda: _opened(config.data, model, output)
     )
@@ -98,7 +99,7 @@ def predict(
     pieces = list(source.pieces())
     if all(piece.n_rows == 0 for piece in pieces):
         raise _no_rows(source)
-    files = output.pieces(_plan(question, directory, pieces))
+    files = output.pieces(_plan(question, folder, pieces))
     started = time.perf_counter()
     with output.locked(), _kept_for_later(files, len(pieces)):
         done = files.begin()
@@ -206,11 +207,17 @@ class _Question:
         return pa.table(columns | {name: pa.array(each) for name, each in zip(self._names(), outputs.T, strict=False)})
 
 
-def _plan(question: _Question, directory: Path, pieces: Sequence[Piece]) -> dict[str, Any]:
+def _model_folder(given: str) -> Folder:
+    """Return the folder of a model, which may be below that of its run."""
+    inside = Folder.at(below(given, "model"))
+    return inside if inside.has(MANIFEST) else Folder.at(given)
+
+
+def _plan(question: _Question, folder: Folder, pieces: Sequence[Piece]) -> dict[str, Any]:
     """Return what the files of pieces follow from."""
     return {
         "partwise": __version__,
-        "model": digest_of([(directory / MANIFEST).read_text()]),
+        "model": digest_of([folder.read(MANIFEST).decode()]),
         "table": digest_of(piece.fingerprint for piece in pieces),
         "keep": list(question.keep),
         "probabilities": question.probabilities,

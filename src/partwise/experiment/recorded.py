@@ -53,7 +53,7 @@ def recorded(config: FitConfig, goes_on: GoesOn | None = None) -> Iterator[Recor
             tracker.open(directory.path)
         except TrackerUnavailableError as error:
             recorder.give_up_tracking(error)
-        status, again = "failed", f"Go on with: partwise resume {shlex.quote(str(directory.path))}"
+        status, again = "failed", f"Go on with: partwise resume {shlex.quote(str(directory.called))}"
         try:
             yield recorder
             status = "finished"
@@ -69,5 +69,4 @@ def recorded(config: FitConfig, goes_on: GoesOn | None = None) -> Iterator[Recor
             raise
         finally:
             recorder.finish(status)
-            for torn in (directory.path / "members").rglob("*.tmp"):  # of workers that were stopped as they wrote
-                torn.unlink(missing_ok=True)
+            recorder.checkpoint.tidy()

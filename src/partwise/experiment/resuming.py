@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from partwise.checkpoints import Checkpoint
 from partwise.comparison.records import Comparison, Training, Tuning
 from partwise.config import CompareConfig, FitConfig, TrainConfig, TuneConfig
 from partwise.errors import InputError
@@ -42,7 +43,7 @@ class ResumeConfig:
         The share of the members that must be left, in place of the run's own.
     """
 
-    directory: Path
+    directory: Path | str
     address: str | None = None
     tracking_uri: str | None = None
     trust: bool = False
@@ -88,16 +89,16 @@ def resume(
     record = directory.record()
     kind, change = record.get("command"), config.change()
     if kind not in _KINDS or not isinstance(record.get("config"), dict):
-        raise InputError(f"{directory.path} was written by a version of partwise that could not go on with a run.")
+        raise InputError(f"{directory.called} was written by a version of partwise that could not go on with a run.")
     if change is None and record.get("state") == "finished" and not _lacks_members(directory):
-        say(f"{directory.path} is finished")
+        say(f"{directory.called} is finished")
         return _finished(directory, kind)
-    if not config.trust and (held := next((directory.path / "members").rglob("*.cloudpickle.member"), None)):
+    if not config.trust and (held := Checkpoint(directory.members).code()):
         raise InputError(
             f"{held} holds code (cloudpickle), which taking the member over would run. If you trust where it comes "
             "from, go on with --trust; else start a new run."
         )
-    settings: dict[str, Any] = record["config"] | {"output": directory.path}
+    settings: dict[str, Any] = record["config"] | {"output": directory.place}
     own = ("address", "tracking_uri", "step_timeout")
     settings |= {name: given for name in own if (given := getattr(config, name)) is not None}
     place = Path(record["working_directory"])
@@ -133,15 +134,15 @@ def _changed(
 def _lacks_members(directory: RunDirectory) -> bool:
     """Return whether members are missing that were skipped, and can be tried once more."""
     try:
-        failures = json.loads((directory.path / "failures.json").read_bytes())
-    except (OSError, ValueError):
+        failures = json.loads(directory.read("failures.json") or b"[]")
+    except ValueError:
         return False
     return any(failure["reason"] not in {"zero_weight", "dropped"} for failure in failures)
 
 
 def _finished(directory: RunDirectory, kind: str) -> ComparisonRun | TrainingRun | TuningRun:
     told: dict[str, Any] = {
-        "directory": directory.path,
+        "directory": directory.called,
         "tracking_uri": None,
         "tracking_fault": None,
         "ui_command": None,

@@ -38,7 +38,7 @@ class TrainingRun:
     """A finished training and where everything about it lies."""
 
     training: Training
-    directory: Path
+    directory: Path | str
     tracking_uri: str | None
     tracking_fault: str | None
     ui_command: str | None
@@ -91,7 +91,7 @@ def train(
         training = _fitted(config, setup, divided, executor, recorder, say, clock, show_progress=show_progress)
     return TrainingRun(
         training=training,
-        directory=recorder.directory.path,
+        directory=recorder.directory.called,
         tracking_uri=recorder.tracker.uri,
         tracking_fault=recorder.tracking_fault,
         ui_command=recorder.tracker.ui_command,

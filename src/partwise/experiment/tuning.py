@@ -29,6 +29,7 @@ from partwise.experiment.preparing import (
 from partwise.experiment.recorded import GoesOn, recorded
 from partwise.experiment.recording import Recorder
 from partwise.experiment.scanning import is_too_large, scanned_dataset
+from partwise.filesystems import Folder
 from partwise.fitting import prepare_worker
 from partwise.learners import parse_parameters
 from partwise.learners.checking import with_parameters
@@ -48,7 +49,7 @@ class TuningRun:
     """A finished search and where everything about it lies."""
 
     tuning: Tuning
-    directory: Path
+    directory: Path | str
     tracking_uri: str | None
     tracking_fault: str | None
     ui_command: str | None
@@ -97,7 +98,7 @@ def tune(
         tuning = _searched(config, setup, rows, facts["notes"], recorder, say, show_progress=show_progress)
     return TuningRun(
         tuning=tuning,
-        directory=recorder.directory.path,
+        directory=recorder.directory.called,
         tracking_uri=recorder.tracker.uri,
         tracking_fault=recorder.tracking_fault,
         ui_command=recorder.tracker.ui_command,
@@ -189,6 +190,11 @@ def _check_search(config: TuneConfig, setup: Setup, n_classes: int | None) -> No
         If the sampler, the space or the cut is none for a search.
     """
     check_sampler(config.sampler)
+    if config.study is None and config.output is not None and not Folder.at(config.output).is_local:
+        raise InputError(
+            "The database of a search cannot lie in a bucket, where its run directory is to be. Give --study with the "
+            "URL of one that is elsewhere, or a run directory on a disk."
+        )
     estimator = setup.learner.estimator
     with_parameters(config.learner, estimator, Space(_space(config)).example())
     if config.partitions < 2:

@@ -171,7 +171,7 @@ class Search:
             self._tell(trial, SearchTrial(number=trial.number, params=params, state="failed", reason=str(error)))
             return False
         kept = self.checkpoint.opened(replace(self.bench.job, template=template), self.cut)
-        there = {member.partition: member for member in kept.taken(self.cut.partitions)}
+        there = {member.partition: member for member in kept.loaded(kept.taken(self.cut.partitions))}
         kind = kind_of(template, self.judge.n_classes)
         self._running[trial.number] = _Running(trial, params, template, kind, kept, there)
         self._wait_for(trial.number)
@@ -251,7 +251,7 @@ class Search:
             template = with_parameters(type(self.template).__name__, self.template, each.params)
             kept = self.checkpoint.opened(replace(self.bench.job, template=template), self.cut)
             kind = kind_of(template, self.judge.n_classes)
-            members = {member.partition: member for member in kept.taken(self.cut.partitions)}
+            members = {member.partition: member for member in kept.loaded(kept.taken(self.cut.partitions))}
             works = [
                 Task(place, UnitWork(template=template, kind=kind, rows=None, kept=kept, member=member))
                 for place, member in members.items()

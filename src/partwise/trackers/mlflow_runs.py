@@ -201,7 +201,7 @@ class MlflowTracker:
             except (MlflowException, OSError) as error:
                 raise PartwiseError(
                     f"MLflow at {self.uri} failed: {entries.clipped(str(error), 500)}. "
-                    f"The run's records are in {self._directory}."
+                    "The run's records are in its directory."
                 ) from None  # the error's own text may have the password
 
     def _unreachable(self, reason: str) -> InputError:
@@ -241,7 +241,7 @@ class MlflowTracker:
             "mlflow.source.name": "partwise",
             "mlflow.source.type": "LOCAL",
             "partwise.version": __version__,
-            "partwise.run_directory": str(self._directory.absolute()),
+            "partwise.run_directory": event.get("directory") or str(self._directory.absolute()),
             "mlflow.source.git.commit": git_commit(),
             "partwise.data_digest": dataset["digest"] if dataset else None,
             _KEY: key,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SAMPLED_ROWS", "KeyedPermutation", "keyed_sample", "mix"]
+__all__ = ["SAMPLED_ROWS", "KeyedPermutation", "drawn_sample", "keyed_sample", "mix"]
 
 SAMPLED_ROWS = 200_000
 """Rows from which a cut learns at least, where the table has so many."""
@@ -70,6 +70,11 @@ class KeyedPermutation:
         return left * base + right
 
 
+def drawn_sample(n_rows: int, size: int, seed: int) -> NDArray[np.int64]:
+    """Return positions of a random sample of the rows, as they are drawn: the first of them are a smaller sample."""
+    return KeyedPermutation(n_rows, (seed,))(np.arange(min(n_rows, size)))
+
+
 def keyed_sample(n_rows: int, size: int, seed: int) -> NDArray[np.int64]:
     """Return sorted positions of a random sample of the rows; a smaller sample of the seed is part of a larger one."""
-    return np.sort(KeyedPermutation(n_rows, (seed,))(np.arange(min(n_rows, size))))
+    return np.sort(drawn_sample(n_rows, size, seed))

@@ -15,8 +15,10 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import partwise
 from partwise import PartitionedClassifier, PartitionedRegressor, RayExecutor
+from partwise.encoders import NumericEncoder, sampling
 from partwise.records import LearnerNeeds
 from partwise.sources import read_blocks
+from partwise.tables import stored
 
 N_ROWS = 5_000
 
@@ -268,3 +270,31 @@ def test_a_dataset_of_ray_data_is_predicted(dataset, tmp_path):
     """Predictions of its blocks come in their order."""
     model = _tree(tmp_path).fit(partwise.scan(dataset, "grade", columns=NUMERIC))
     assert model.predict(partwise.scan(dataset)).tolist() == model.predict(TABLE[NUMERIC]).tolist()
+
+
+class _Noting(NumericEncoder):
+    """Notes the rows that it was fitted on."""
+
+    def fit(self, table, y=None):  # noqa: ARG002 - their signature
+        self.seen_ = table["whole"].tolist(), table["text"].tolist()
+        return super().fit(table[["whole"]])
+
+
+@pytest.mark.parametrize("row_group_size", [300, 5_000])
+def test_an_encoder_sees_the_same_rows_of_long_texts_as_in_memory(row_group_size, tmp_path, monkeypatch):
+    """Its sample is bounded in bytes, whatever the layout of the files."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"whole": np.arange(N_ROWS), "grade": TABLE["grade"]})
+    table["text"] = ["é" * size for size in rng.integers(0, 4_000, N_ROWS)]
+    table.loc[::7, "text"] = None
+    for module in (sampling, stored):
+        monkeypatch.setattr(module, "SAMPLED_BYTES", 100_000)
+    parquet.write_table(pa.Table.from_pandas(table), tmp_path / "rows.parquet", row_group_size=row_group_size)
+    asked = {"encoder": _Noting(), "executor": "inline", "n_partitions": 2, "random_state": 3}
+    files = _tree(tmp_path, **asked).fit(partwise.scan(tmp_path / "rows.parquet", "grade"))
+    here = _tree(tmp_path, **asked).fit(table[["whole", "text"]], table["grade"])
+    numbers, texts = files.encoder_.seen_
+    assert sum(16 + 2 * len(text) for text in texts if isinstance(text, str)) <= 100_000
+    assert 10 < len(numbers) < 60
+    assert numbers == here.encoder_.seen_[0]
+    assert _digests(files) == _digests(here)

@@ -14,8 +14,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import partwise
-from partwise import PartitionedClassifier, PartitionedRegressor, RayExecutor
+from partwise import PartitionedClassifier, PartitionedRegressor, RayExecutor, permutation
 from partwise.encoders import NumericEncoder, sampling
+from partwise.partitioners import Clustered
 from partwise.records import LearnerNeeds
 from partwise.sources import read_blocks
 from partwise.tables import stored
@@ -298,3 +299,17 @@ def test_an_encoder_sees_the_same_rows_of_long_texts_as_in_memory(row_group_size
     assert 10 < len(numbers) < 60
     assert numbers == here.encoder_.seen_[0]
     assert _digests(files) == _digests(here)
+
+
+@pytest.mark.parametrize("columns", [NUMERIC, ENCODED])
+def test_the_cut_into_cells_learns_from_the_same_few_rows_of_a_wide_table(columns, folder, tmp_path, monkeypatch):
+    """How many it sees depends on their values, as the encoder makes them; workers send no more than these."""
+    monkeypatch.setattr(permutation, "_CUT_VALUES", 6_000)
+    seen, real = [], Clustered.fit
+    monkeypatch.setattr(
+        Clustered, "fit", lambda rule, *given: [seen.append(len(given[1].positions)), real(rule, *given)][1]
+    )
+    asked = {"partitioner": "clustered", "encoder": None if columns is NUMERIC else "table"}
+    files = _tree(tmp_path, **asked).fit(partwise.scan(folder, "grade", columns=columns))
+    assert seen == [2_000]
+    assert _digests(files) == _digests(_in_memory(_tree(tmp_path, **asked), columns=columns))

@@ -18,7 +18,7 @@ from partwise.digests import content_digest
 from partwise.encoders import SAMPLED_BYTES, encoder_rows, fit_encoder, make_encoder
 from partwise.errors import InputError, TableError
 from partwise.partitioners import Ordered
-from partwise.permutation import SAMPLED_ROWS, drawn_sample, keyed_sample
+from partwise.permutation import drawn_sample, keyed_sample, rows_for_cut
 from partwise.protocols import Assignment, Encoder, Executor, Partitioner, Piece
 from partwise.records import Part, Partitions, RowKeys, Task
 from partwise.replication import Replicas
@@ -31,7 +31,7 @@ from partwise.tables.keying import Keying
 from partwise.tables.kinds import kinds_of_scan
 from partwise.tables.order import first_rows
 from partwise.tables.reading import StoredRows
-from partwise.tables.sampling import sampled, sampled_within
+from partwise.tables.sampling import sampled_keys, sampled_within
 from partwise.tables.scattering import Scatter, Scattered, ScatterTask, scatter, stored_schema
 from partwise.tables.stored_cut import StoredCut
 from partwise.tables.survey import Survey, survey
@@ -232,10 +232,20 @@ class StoredTable:
                 return RowKeys(positions=ranks, time=None)
             return first_rows(self.pieces, self.scan.time, ranks, self.survey.starts, self.executor)
         if rule.learns_from == "rows":
-            positions = keyed_sample(n_rows, max(SAMPLED_ROWS, SAMPLED_ROWS // 1_000 * n_parts), seed)
-            block = sampled(self.pieces, self.survey.starts, positions, self.scan.columns, self.executor)
-            return replace(self._keys_of(block), positions=positions)
+            return self._encoded_keys(rows_for_cut(n_parts, self._width()), seed)
         return RowKeys(positions=np.empty(0, dtype=np.int64))
+
+    def _width(self) -> int:
+        """Return the number of features of a row, as the encoder makes them."""
+        if self.encoder is None:
+            return len(self.scan.features)
+        return int(self._encoded_keys(1, self.seed).features.shape[1])
+
+    def _encoded_keys(self, n_rows: int, seed: int) -> RowKeys:
+        """Return the keys of a keyed sample of the rows, which the workers that read them encode."""
+        positions = keyed_sample(self.survey.n_rows, n_rows, seed)
+        keying = self._keying(needs_features=True)
+        return sampled_keys(self.pieces, self.survey.starts, positions, self.scan.features, keying, self.executor)
 
     def _keys_of(self, block: pa.Table) -> RowKeys:
         """Return the keys of rows that were chosen, with their features; positions and ranks are within them."""

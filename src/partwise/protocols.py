@@ -98,10 +98,10 @@ class Source(Protocol):
 
 @runtime_checkable
 class Untyped(Protocol):
-    """A source whose files may say no types, so that these are guessed from what is written there."""
+    """A source whose files or folders may say no types, so that these are guessed from what is written there."""
 
-    def with_texts(self, columns: Sequence[str]) -> Source:
-        """Return the source with these columns as text where the files say no types, else as they are."""
+    def expecting(self, columns: Sequence[str], texts: Sequence[str]) -> Source:
+        """Return the source with these columns, as far as it can find them, some as text where nothing says types."""
 
 
 class Encoder(Protocol):

@@ -818,15 +818,32 @@ def test_columns_of_one_name_are_refused(table):
 def test_text_is_asked_for_where_files_say_no_types(tmp_path):
     """In CSV digits stay as they are written, also on their way to a worker; Parquet says its types itself."""
     table = pa.table({"lot": ["007", "010"]})
-    source = open_source(str(_write(tmp_path / "lots.csv", table))).with_texts(["lot"])
+    source = open_source(str(_write(tmp_path / "lots.csv", table))).expecting([], ["lot"])
     assert _of_pieces(pickle.loads(pickle.dumps(source)).pieces()).equals(table)  # noqa: S301 - our own bytes
     numbers = open_source(str(_write(tmp_path / "lots.parquet", pa.table({"lot": [7, 10]}))))
-    assert numbers.with_texts(["lot"]).schema() == numbers.schema()
+    assert numbers.expecting([], ["lot"]).schema() == numbers.schema()
+
+
+@pytest.mark.parametrize("address", ["town=Ulm", "town=Ulm/*.{ending}", "town=Ulm/0.{ending}"])
+@every_format
+def test_a_path_tells_the_columns_that_are_expected(address, ending, tmp_path):
+    """A part of a table in folders has what the whole has, where it is known what to look for."""
+    source = open_source(str(_by_year_and_town(tmp_path, ending) / "year=2013" / address.format(ending=ending)))
+    assert "year" not in source.schema().names
+    assert _of_pieces(source.expecting(["year", "town", "day"], []).pieces()).equals(KEYED.slice(4, 4))
+
+
+def test_a_folder_of_digits_is_text_where_that_is_expected(tmp_path):
+    """What the other folders of the table say is not there to tell it."""
+    _write(tmp_path / "lot=007/0.parquet", ROWS.slice(0, 1))
+    for given in (tmp_path, tmp_path / "lot=007"):
+        source = open_source(str(given)).expecting(["lot"], ["lot"])
+        assert _of_pieces(pickle.loads(pickle.dumps(source)).pieces())["lot"].to_pylist() == ["007"]  # noqa: S301 - as above
 
 
 def test_files_agree_on_what_is_text(tmp_path):
     """One that has digits alone goes with one that has letters."""
     for name, lot in (("a", "7"), ("b", "x")):
         _write(tmp_path / f"{name}.csv", pa.table({"lot": [lot]}))
-    source = open_source(str(tmp_path)).with_texts(["lot"])
+    source = open_source(str(tmp_path)).expecting([], ["lot"])
     assert _of_pieces(source.pieces()).to_pydict() == {"lot": ["7", "x"]}

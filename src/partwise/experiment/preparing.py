@@ -23,7 +23,7 @@ from partwise.recipes import Recipe, make_recipe
 from partwise.records import Learner
 from partwise.selection import Auto, asked_for
 from partwise.sources import FlightsSource, Scan, open_source, read_table
-from partwise.tables import kinds_of_schema, with_texts
+from partwise.tables import as_known, kinds_of_schema
 from partwise.validation import check_estimator, check_takes_weights, read_weights
 
 __all__ = [
@@ -118,7 +118,8 @@ def read_dataset(config: FitConfig, source: Source) -> tuple[Dataset, dict[str, 
 
 def test_source(config: FitConfig, source: Source) -> Source:
     """Return the table of test rows; what is text in the other table is read as text, also from files of digits."""
-    return with_texts(open_source(str(config.test)), kinds_of_schema(source.schema()))
+    schema = source.schema()
+    return as_known(open_source(str(config.test)), schema.names, kinds_of_schema(schema))
 
 
 def with_defaults(config: Settings, source: Source) -> Settings:

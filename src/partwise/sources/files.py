@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -39,7 +40,10 @@ class FileSource:
         A path, a folder, a glob, or a URI that pyarrow or fsspec can open. In folders named ``column=value`` (hive
         partitioning) the column is one of the table.
     texts
-        Columns of CSV files that are text, whatever is written there.
+        Columns of CSV files, and those that folders say, that are text, whatever is written there.
+    expected
+        Columns that are looked for in the given path too, where what lies below it does not have them: as in
+        ``flights/carrier=AA``.
 
     Raises
     ------
@@ -49,6 +53,7 @@ class FileSource:
 
     given: str | Path
     texts: frozenset[str] = frozenset()
+    expected: frozenset[str] = frozenset()
     located: Located = field(init=False, compare=False, repr=False)
 
     notes = ()
@@ -87,17 +92,41 @@ class FileSource:
         """
         return self._opened[1]
 
-    def with_texts(self, columns: Sequence[str]) -> "FileSource":
-        """Return the source with these columns as text where the files say no types, as CSV does."""
-        if self.located.format != "csv" or self.texts.issuperset(columns):
+    def expecting(self, columns: Sequence[str], texts: Sequence[str]) -> "FileSource":
+        """Return the source with these columns, where its own path says them, and with texts where nothing says types.
+
+        Files of CSV say no types, and no folders do.
+        """
+        schema = self.schema()
+        further = {name for name in columns if name not in schema.names and name in self._said_by_path()}
+        typed = {name for name in texts if name in further or (name in schema.names and self._is_guessed(name))}
+        if not further | typed:
             return self
-        typed = copy(self)  # not made anew: it stands for the files that were found
-        object.__setattr__(typed, "texts", self.texts.union(columns))
-        return typed
+        made = copy(self)  # not made anew: it stands for the files that were found
+        object.__setattr__(made, "texts", self.texts | typed)
+        object.__setattr__(made, "expected", self.expected | further)
+        return made
+
+    def _is_guessed(self, name: str) -> bool:
+        """Whether a column's type is another than text, and follows from what is written there alone."""
+        schema, pieces = self._opened
+        by_values = self.located.format == "csv" or any(name in dict(piece.keys) for piece in pieces[:1])
+        return by_values and not pa.types.is_string(schema.field(name).type)
+
+    def _said_by_path(self) -> dict[str, str]:
+        """Return the columns that folders above the files say, with the path of the folder that each is in."""
+        above = self.located.base if self.located.base is not None else self.located.files[0].path.rpartition("/")[0]
+        found: dict[str, str] = {}
+        while above:
+            above, _, folder = above.rpartition("/")
+            name, said, _ = folder.partition("=")
+            if said:
+                found[unquote(name)] = above
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         """Travel without the pieces: what a worker reads is sent with its task."""
-        return {"given": self.given, "texts": self.texts, "located": self.located}
+        return {name: getattr(self, name) for name in ("given", "texts", "expected", "located")}
 
     @cached_property
     def _opened(self) -> tuple[pa.Schema, list[FilePiece]]:
@@ -173,7 +202,9 @@ class FileSource:
 
     def _keys(self) -> tuple[dict[str, dict[str, Any]], pa.Schema]:
         """Return what the folders of each file say, and the types of these columns."""
-        base = self.located.base
+        folders = self._said_by_path()
+        # The one that is furthest up has the others below it.
+        base = min((folders[name] for name in self.expected), key=len, default=self.located.base)
         paths = [file.path for file in self.located.files]
         if base is None or not any("=" in path[len(base) :].rpartition("/")[0] for path in paths):
             return {path: {} for path in paths}, pa.schema([])
@@ -181,7 +212,7 @@ class FileSource:
         options.partitioning_factory = ds.HivePartitioning.discover()
         form = _FORMS[self.located.format]()
         factory = ds.FileSystemDatasetFactory(self.located.filesystem, paths, form, options)
-        typed = factory.inspect_schemas()[-1]  # the last is that of the folders
+        typed = _with_texts(factory.inspect_schemas()[-1], self.texts)  # the last is that of the folders
         found = factory.finish(typed).get_fragments()
         return {each.path: ds.get_partition_keys(each.partition_expression) for each in found}, typed
 

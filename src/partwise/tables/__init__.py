@@ -2,7 +2,7 @@
 
 from partwise.tables.given import GivenRows, as_frame
 from partwise.tables.holding import Divided, divide, task_of
-from partwise.tables.kinds import holds, kinds_of_schema, with_texts
+from partwise.tables.kinds import as_known, holds, kinds_of_schema
 from partwise.tables.memory import MemoryTable, SentRows
 from partwise.tables.predicting import judge_scan, matched, outputs_of, predict_scan
 from partwise.tables.stored import ScannedRows, StoredTable
@@ -18,6 +18,7 @@ __all__ = [
     "StoredTable",
     "TakenRows",
     "as_frame",
+    "as_known",
     "divide",
     "holds",
     "in_order",
@@ -28,5 +29,4 @@ __all__ = [
     "predict_scan",
     "take",
     "task_of",
-    "with_texts",
 ]

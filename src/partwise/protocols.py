@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Aggregate",
     "Assignment",
+    "Batched",
     "Combiner",
     "CutTable",
     "Encoder",
@@ -72,6 +73,14 @@ class Piece(Protocol):
 
     def blocks(self, columns: Sequence[str] | None = None) -> "Iterator[pa.Table]":
         """Yield the rows block by block, in order; blocks are of bounded size."""
+
+
+@runtime_checkable
+class Batched(Protocol):
+    """A piece of a file whose rows may be packed together, so that they can be read only together."""
+
+    def batch_bytes(self, columns: Sequence[str] | None = None) -> int:
+        """About how much memory whoever reads the rows holds at once, beyond a block, in the columns asked for."""
 
 
 class Source(Protocol):

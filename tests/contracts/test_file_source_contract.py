@@ -19,7 +19,7 @@ from pyarrow import csv, feather, parquet
 import partwise
 from partwise.errors import InputError
 from partwise.filesystems import open_filesystem
-from partwise.sources import files, open_source, read_blocks
+from partwise.sources import files, measuring, open_source, pieces, read_blocks
 
 ROWS = pa.table(
     {"row": range(12), "half": [row / 2 for row in range(12)], "word": [f"w{row % 5}" for row in range(12)]}
@@ -441,6 +441,51 @@ def test_row_groups_of_any_size_are_read_through_buffers(tmp_path):
     assert max(held) < 20 * 2**20
 
 
+def test_a_batch_that_is_not_packed_is_read_in_blocks(tmp_path):
+    """Its file is mapped: what a reader holds does not grow with the batch."""
+    table = pa.table({"one": np.random.default_rng(0).random(12_000_000)})
+    feather.write_feather(table, tmp_path / "rows.feather", compression="uncompressed", chunksize=12_000_000)
+    (piece,) = open_source(str(tmp_path / "rows.feather")).pieces()
+    del table
+    assert piece.batch_bytes() == 0
+    before = pa.total_allocated_bytes()
+    held = [pa.total_allocated_bytes() - before for _ in piece.blocks()]
+    assert max(held) < 20 * 2**20
+
+
+@pytest.mark.parametrize("compression", ["lz4", "zstd"])
+def test_a_packed_batch_tells_what_reading_it_takes(compression, tmp_path):
+    """Its size in memory, in the columns asked for, is known without unpacking it."""
+    table = _words(100_000)
+    feather.write_feather(table, tmp_path / "rows.feather", compression=compression, chunksize=100_000)
+    (piece,) = open_source(str(tmp_path / "rows.feather")).pieces()
+    assert piece.batch_bytes() == pytest.approx(table.nbytes, rel=0.1)
+    assert piece.batch_bytes(["number"]) == pytest.approx(table.select(["number"]).nbytes, rel=0.1)
+    feather.write_feather(table, tmp_path / "rows.feather", compression=compression, chunksize=25_000)
+    (smaller,) = open_source(str(tmp_path / "rows.feather")).pieces()
+    assert smaller.batch_bytes() == pytest.approx(table.nbytes / 4, rel=0.1)
+
+
+def test_a_large_packed_batch_is_measured_by_its_header(tmp_path, monkeypatch):
+    """Numbers take their width, and texts what is left."""
+    table = _words(20_000)
+    feather.write_feather(table, tmp_path / "rows.feather", compression="lz4", chunksize=20_000)
+    monkeypatch.setattr(measuring, "_UNPACKED_BYTES", 10_000)
+    (piece,) = open_source(str(tmp_path / "rows.feather")).pieces()
+    assert piece.n_bytes() == pytest.approx(table.nbytes, rel=0.1)
+    assert piece.n_bytes(["number"]) == pytest.approx(table.select(["number"]).nbytes, rel=0.1)
+
+
+def test_a_batch_that_memory_cannot_hold_is_refused(tmp_path, monkeypatch):
+    """Whoever reads it says how much it would take, and how to write the table else."""
+    feather.write_feather(_words(100_000), tmp_path / "rows.feather", compression="lz4", chunksize=100_000)
+    monkeypatch.setattr(pieces, "available_memory", lambda: 5_000_000)
+    source = open_source(str(tmp_path / "rows.feather"))
+    assert sum(block.num_rows for block in read_blocks(source, ["number"])) == 100_000
+    with pytest.raises(InputError, match=r"rows\.feather' has 100,000 rows in one batch(.|\n)*Write it with smaller"):
+        list(read_blocks(source))
+
+
 def test_texts_that_polars_wrote_can_be_cut(tmp_path):
     """It writes them as views, which not all of Arrow's functions take."""
     frame = pl.DataFrame({"word": ["a", None, "b"] * 20, "row": range(60), "grade": ["low", "high"] * 30})
@@ -493,12 +538,14 @@ def test_an_empty_field_is_missing_whether_it_is_quoted_or_not(tmp_path):
     assert plain.column("grade").null_count == 1
 
 
-@pytest.mark.parametrize("ending", ["parquet", "feather"])
+@pytest.mark.parametrize("ending", ["parquet", "feather", "packed.feather"])
 def test_a_table_is_measured_without_being_read(ending, tmp_path):
-    """Also where one row group, or one batch, holds all of it."""
+    """Also where one row group, or one batch, holds all of it, packed or not."""
     table = pa.table({"one": np.random.default_rng(0).random(12_000_000)})
     path = tmp_path / f"rows.{ending}"
-    if ending == "parquet":
+    if ending == "packed.feather":
+        feather.write_feather(table, path, compression="lz4", chunksize=12_000_000)
+    elif ending == "parquet":
         parquet.write_table(table, path, row_group_size=12_000_000, compression="none", use_dictionary=False)
     else:
         feather.write_feather(table, path, compression="uncompressed", chunksize=12_000_000)

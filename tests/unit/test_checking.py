@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from pyarrow import parquet
+from pyarrow import feather, parquet
 
 from partwise.config import CompareConfig, TrainConfig
 from partwise.errors import ConfigurationError, InputError
@@ -202,3 +202,15 @@ def test_the_valid_range_of_a_number_is_told():
     """A setting out of its range is answered with the range."""
     with pytest.raises(ConfigurationError, match=r"--test-size 1\.5 is wrong\. Valid: less than 1\.$"):
         TrainConfig.checked(data="wine.parquet", test_size=1.5)
+
+
+def test_a_plan_counts_what_a_packed_batch_takes(place):
+    """Who reads a Feather file of one batch holds all of it, which may be more than a partition."""
+    table = pa.table({"x": np.zeros(1_000_000), "y": np.zeros(1_000_000)})
+    feather.write_feather(table, place / "x.feather", compression="lz4", chunksize=1_000_000)
+    parquet.write_table(table, place / "x.parquet")
+    packed, other = (
+        plan_training(TrainConfig.checked(data=name, target="y", partitions=100)).worker_bytes
+        for name in ("x.feather", "x.parquet")
+    )
+    assert packed - other > 0.9 * table.nbytes

@@ -9,6 +9,7 @@ from partwise.comparison.cells import memory_cell
 from partwise.config import TrainConfig
 from partwise.experiment.checking import check_before_reading, check_sums, expected_rows, rows_of
 from partwise.experiment.preparing import scan_of, with_defaults
+from partwise.protocols import Batched
 from partwise.sources import open_source
 from partwise.stores import PartitionStore
 
@@ -93,7 +94,9 @@ def plan_training(config: TrainConfig) -> TrainingPlan:
     table_bytes = sum(piece.n_bytes(scan.columns) for piece in pieces)
     partition_bytes = int(_training_share(config) * table_bytes) * config.replication // config.partitions
     workers = max(1, (os.cpu_count() or 1) // config.cpus_per_member)
-    worker_bytes = _WORKER_BYTES + _COPIES * partition_bytes
+    # A worker reads a piece or fits a partition. It holds no more than blocks of a piece, but for a packed batch.
+    batch_bytes = max((piece.batch_bytes(scan.columns) for piece in pieces if isinstance(piece, Batched)), default=0)
+    worker_bytes = _WORKER_BYTES + max(_COPIES * partition_bytes, batch_bytes)
     store = PartitionStore(config.storage)
     return TrainingPlan(
         name=source.name,

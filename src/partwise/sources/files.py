@@ -16,7 +16,7 @@ from pyarrow import ipc, parquet
 from partwise.errors import InputError
 from partwise.sources.csv_files import open_csv
 from partwise.sources.locating import FORMATS, FileFacts, Located, locate
-from partwise.sources.measuring import Measure, measure
+from partwise.sources.measuring import Measure, held_batch, measure
 from partwise.sources.pieces import FilePiece, unreadable
 from partwise.sources.schemas import clashing, unified, without_views
 
@@ -161,6 +161,7 @@ class FileSource:
             schema=schema,
             row_bytes=measured.row_bytes,
             about_rows=part.about_rows if part.n_rows is None else part.n_rows,
+            batch_rows=part.batch_rows,
             keys=tuple(keys.items()),
             row_groups=part.row_groups,
             n_rows=part.n_rows,
@@ -181,7 +182,8 @@ class FileSource:
                 with self.located.filesystem.open_input_file(file.path) as opened:
                     look = _look_of_parquet(parquet.ParquetFile(opened), measured)
             else:
-                part = _FilePart(about_rows=int(file.size * measured.rows_per_byte))
+                about_rows = int(file.size * measured.rows_per_byte)
+                part = _FilePart(about_rows=about_rows, batch_rows=self._batch_rows(file))
                 look = _Look(self._schema_of(file), (part,))
             twice = sorted(name for name, count in Counter(look.schema.names).items() if count > 1)
         except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
@@ -189,6 +191,11 @@ class FileSource:
         if twice:
             raise InputError(f"{file.path!r} has duplicate columns: {', '.join(twice)}. Rename them.")
         return look
+
+    def _batch_rows(self, file: FileFacts) -> int:
+        """Return how many rows of a file can be read together only."""
+        held = held_batch(self.located.filesystem, file.path) if self.located.format == "feather" else None
+        return 0 if held is None else held.n_rows
 
     def _schema_of(self, file: FileFacts) -> pa.Schema:
         """Return the schema of a CSV or Feather file; text tells types by its values."""
@@ -222,6 +229,7 @@ class _FilePart:
     """What a piece of a file knows of itself."""
 
     about_rows: int = 0
+    batch_rows: int = 0
     row_groups: tuple[int, ...] | None = None
     n_rows: int | None = None
     nulls: dict[str, int] | None = None

@@ -313,3 +313,12 @@ def test_the_cut_into_cells_learns_from_the_same_few_rows_of_a_wide_table(column
     files = _tree(tmp_path, **asked).fit(partwise.scan(folder, "grade", columns=columns))
     assert seen == [2_000]
     assert _digests(files) == _digests(_in_memory(_tree(tmp_path, **asked), columns=columns))
+
+
+@pytest.mark.parametrize("given", ["a frame", "a scan"])
+def test_a_feature_of_several_values_is_refused(given, tmp_path):
+    """In Python as on the command line, wherever the rows are."""
+    table = TABLE[[*NUMERIC, "grade"]].assign(odd=[[1.0, 2.0]] * N_ROWS)
+    asked = (partwise.scan(table, "grade"),) if given == "a scan" else (table.drop(columns="grade"), table["grade"])
+    with pytest.raises(partwise.InputError, match=r"The feature 'odd' is of type .*Valid: one value in each row"):
+        _tree(tmp_path, encoder="table").fit(*asked)

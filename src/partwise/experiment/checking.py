@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from partwise.comparison.dataset import nearest
 from partwise.config import FitConfig
-from partwise.errors import ConfigurationError, InputError, Mistakes
+from partwise.errors import ConfigurationError, InputError, Mistakes, several_values
 from partwise.evaluation import reported_metrics
 from partwise.experiment.preparing import Setup, TaskName, make_setup, scan_of, test_source, with_defaults
 from partwise.learners import learner_names
@@ -215,10 +215,7 @@ def _wrong_features(scan: Scan) -> Iterator[str]:
     for name in scan.features:
         kind = schema.field(name).type
         if pa.types.is_nested(kind) and not pa.types.is_struct(kind):
-            yield (
-                f"The feature {name!r} is of type {kind}. Valid: one value in each row. Leave it out with --drop, or "
-                "make columns of its values."
-            )
+            yield several_values(name, kind)
 
 
 def _check_setup(config: FitConfig, source: Source, further: Further) -> None:

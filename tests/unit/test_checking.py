@@ -12,6 +12,10 @@ from partwise.config import CompareConfig, TrainConfig
 from partwise.errors import ConfigurationError, InputError
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.experiment import compare, configured, plan_training, train
+from partwise.experiment.checking import check_before_reading
+from partwise.experiment.preparing import Tables
+from partwise.experiment.scanning import is_too_large, scanned_dataset
+from partwise.sources import files, open_source
 from partwise.sources.pieces import FilePiece
 
 N_ROWS = 1_000
@@ -214,3 +218,18 @@ def test_a_plan_counts_what_a_packed_batch_takes(place):
         for name in ("x.feather", "x.parquet")
     )
     assert packed - other > 0.9 * table.nbytes
+
+
+def test_both_tables_are_measured_once(tmp_path, monkeypatch):
+    """From the check before a row is read to training and test rows, in either command."""
+    for name in ("train", "test"):
+        _table().to_parquet(tmp_path / f"{name}.parquet", index=False)
+    seen, real = [], files.measure
+    monkeypatch.setattr(files, "measure", lambda located: [seen.append(located.given), real(located)][1])
+    data, test = (str(tmp_path / f"{name}.parquet") for name in ("train", "test"))
+    config = TrainConfig.checked(data=data, test=test, target="cultivar", partitions=2)
+    tables = Tables(config, open_source(data))
+    check_before_reading(tables)
+    is_too_large(tables)
+    scanned_dataset(tables)
+    assert sorted(seen) == [test, data]

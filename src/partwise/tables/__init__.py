@@ -6,7 +6,7 @@ from partwise.tables.kinds import as_known, holds, kinds_of_schema
 from partwise.tables.memory import MemoryTable, SentRows
 from partwise.tables.predicting import judge_scan, matched, outputs_of, predict_scan
 from partwise.tables.stored import ScannedRows, StoredTable
-from partwise.tables.taking import TakenRows, take
+from partwise.tables.taking import TakenRows, head, take
 from partwise.tables.work import in_order
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "as_frame",
     "as_known",
     "divide",
+    "head",
     "holds",
     "in_order",
     "judge_scan",

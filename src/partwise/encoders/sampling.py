@@ -15,7 +15,7 @@ from partwise.protocols import Encoder
 
 __all__ = ["SAMPLED_BYTES", "bytes_of_rows", "encoder_rows", "fit_encoder", "n_within"]
 
-SAMPLED_BYTES = 2**28
+SAMPLED_BYTES = 2**27
 """How much the rows of an encoder's sample take at most, by ``bytes_of_rows``."""
 _VALUES = 10_000_000
 _FEWEST_ROWS, _MOST_ROWS = 2_000, 500_000

@@ -44,7 +44,7 @@ _COPIES = 4
 """How often a fit in this process holds its rows: as frame and matrix, and as the learner makes them."""
 _SAMPLED_VALUES = 20_000_000
 _FEWEST_SAMPLED = 10_000
-_SAMPLED_BYTES = 2**29
+_SAMPLED_BYTES = 2**28
 """A sample for trials holds so many values, but so many rows at least; and so many bytes at most."""
 
 

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from partwise.errors import InputError, MemberFitError, PartwiseError
     from partwise.executors import InlineExecutor
     from partwise.executors.ray_tasks import RayExecutor
+    from partwise.learners.spaces import Choice, Range
     from partwise.partitioners import Clustered, Grouped, Ordered, Replicated, Shuffled, Stratified
     from partwise.records import Member, MemberFailure
+    from partwise.search import PartitionedSearchCV
     from partwise.selection import Auto
     from partwise.sources import scan
 
@@ -24,6 +26,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Auto": "selection",
     "Checkpoint": "checkpoints",
+    "Choice": "learners.spaces",
     "Clustered": "partitioners",
     "Greedy": "combiners",
     "Grouped": "partitioners",
@@ -38,8 +41,10 @@ _HOMES = {
     "Ordered": "partitioners",
     "PartitionedClassifier": "ensemble",
     "PartitionedRegressor": "ensemble",
+    "PartitionedSearchCV": "search",
     "PartwiseError": "errors",
     "Pool": "combiners",
+    "Range": "learners.spaces",
     "RayExecutor": "executors.ray_tasks",
     "Replicated": "partitioners",
     "Route": "combiners",
@@ -56,6 +61,7 @@ _HOMES = {
 __all__ = [
     "Auto",
     "Checkpoint",
+    "Choice",
     "Clustered",
     "Greedy",
     "Grouped",
@@ -70,8 +76,10 @@ __all__ = [
     "Ordered",
     "PartitionedClassifier",
     "PartitionedRegressor",
+    "PartitionedSearchCV",
     "PartwiseError",
     "Pool",
+    "Range",
     "RayExecutor",
     "Replicated",
     "Route",

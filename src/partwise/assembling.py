@@ -12,7 +12,7 @@ from partwise.recipes import Recipe
 from partwise.records import MemberFailure
 from partwise.resources import Stopwatch
 
-__all__ = ["Assembled", "assemble"]
+__all__ = ["Assembled", "assemble", "job_of"]
 
 _ROUNDING = 1e-9
 """A tenth of ten is one, whatever 1 - 0.9 is."""
@@ -25,6 +25,16 @@ class Assembled:
     predictor: Predictor
     context: FittedContext
     failures: tuple[MemberFailure, ...]
+
+
+def job_of(recipe: Recipe, job: FitJob, table: Table) -> FitJob:
+    """Return the job of a recipe's members."""
+    return replace(
+        job,
+        merge=recipe.merge,
+        n_parts=recipe.n_partitions,
+        matched_rows=table.n_counting if recipe.match_updates and recipe.n_partitions > 1 else None,
+    )
 
 
 def assemble(
@@ -52,12 +62,7 @@ def assemble(
     """
     with clock("partition"):
         cut = table.cut(recipe.partitioner, recipe.n_partitions, job.seed, recipe.replication)
-    job = replace(
-        job,
-        merge=recipe.merge,
-        n_parts=recipe.n_partitions,
-        matched_rows=table.n_counting if recipe.match_updates and recipe.n_partitions > 1 else None,
-    )
+    job = job_of(recipe, job, table)
     with clock("members"), member_progress(cut.partitions.sizes, shown=show_progress) as observe:
         keeper = None if checkpoint is None else checkpoint.opened(job, cut)
         tolerated = 0 if recipe.merge is not None else int((1 - quorum) * recipe.n_partitions + _ROUNDING)

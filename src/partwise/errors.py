@@ -4,6 +4,7 @@ PartwiseError
 ├── InputError (ValueError)          something that was given is wrong; the command line exits with 2
 │   └── ConfigurationError           several wrong settings, reported together
 ├── MemberFitError (RuntimeError)    a member could not be fitted
+├── SearchError (RuntimeError)       no trial of a search gave a score
 ├── PredictionError (RuntimeError)   a member gave outputs that cannot be combined
 ├── ClusterError (RuntimeError)      Ray cannot be started, or lacks what was asked for
 │   └── AddressError (InputError)    no cluster can be joined at the address that was given
@@ -30,6 +31,7 @@ __all__ = [
     "ModelStoreError",
     "PartwiseError",
     "PredictionError",
+    "SearchError",
     "TableError",
     "TrackerUnavailableError",
     "several_values",
@@ -95,6 +97,10 @@ class MemberFitError(PartwiseError, RuntimeError):
 
     def __reduce__(self) -> tuple[type["MemberFitError"], tuple[tuple[MemberFailure, ...]]]:
         return type(self), (self.failures,)
+
+
+class SearchError(PartwiseError, RuntimeError):
+    """No trial of a hyperparameter search gave a score; the message has what the first of them said."""
 
 
 class PredictionError(PartwiseError, RuntimeError):

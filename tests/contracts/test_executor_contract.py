@@ -150,7 +150,7 @@ def test_an_outcome_says_what_processor_time_it_took(make):
     """Work that computes has taken processor time, work that sleeps next to none."""
     outcomes = _outcomes(make(), compute_for, 0.2, [True, False])
     assert outcomes[0].cpu_seconds > 0.1
-    assert outcomes[1].cpu_seconds < 0.1
+    assert outcomes[1].cpu_seconds < outcomes[0].cpu_seconds / 2
 
 
 @every_executor
@@ -284,7 +284,7 @@ def test_an_abandoned_run_leaves_no_work_behind():
     started = time.monotonic()
     outcomes = _outcomes(executor, scale, 1, range(2 * executor.slots))
     assert [outcomes[index].value for index in sorted(outcomes)] == list(range(2 * executor.slots))
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 100  # a nap takes 300
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_an_abandoned_run_leaves_no_work_behind():
 )
 def test_more_cpus_than_a_node_has_are_refused_at_once(ask):
     """A task that no node can hold would wait for ever; the error says what there is and what to change."""
-    with _within(5), pytest.raises(ClusterError, match=r"10000 CPUs (.|\n)*at most \d+ with cpus_per_member"):
+    with _within(30), pytest.raises(ClusterError, match=r"10000 CPUs (.|\n)*at most \d+ with cpus_per_member"):
         ask(RayExecutor(cpus_per_task=10_000))
 
 

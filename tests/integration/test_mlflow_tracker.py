@@ -335,7 +335,7 @@ def test_servers_that_cannot_be_used_fail_soon_without_passwords(address, tmp_pa
     begun = time.perf_counter()
     with pytest.raises(InputError, match=r"cannot be used: .*choose 'off'") as caught:
         MlflowTracker(address, "x").open(tmp_path)
-    assert time.perf_counter() - begun < 15
+    assert time.perf_counter() - begun < 60  # MLflow by itself tries for minutes
     shown = "".join(map(str, [caught.value, caught.value.__cause__]))
     assert "cret" not in shown
     assert without_credentials(address) in shown

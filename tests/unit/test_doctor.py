@@ -338,7 +338,7 @@ def test_a_look_that_hangs_is_a_warning_and_is_ended():
     with CheckProcess("x", time.sleep, 60) as process:
         (check,) = process.checks(started + 1.0)
     assert (check.name, check.state) == ("x", "warning")
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 40
     assert process._process.exitcode is not None
 
 

@@ -1,7 +1,5 @@
 """Facts about scores, intervals and paired tests."""
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -402,14 +400,6 @@ def test_the_work_of_the_bootstrap_is_bounded_by_sizes():
     assert 200 < resamples_for(400_000, [cheap] * 2) < 2_000
     assert resamples_for(200_000, [dear] * 2) < resamples_for(200_000, [cheap] * 2)
     assert resamples_for(10**9, [cheap] * 2) == 200
-
-
-def test_the_bootstrap_is_fast_on_a_large_test_set():
-    """67,000 rows are compared in seconds; a loop over Python objects would take minutes."""
-    truth, single, ensemble = _accuracy_pair(67_000)
-    started = time.perf_counter()
-    difference_between(resolve_metric("accuracy", 2), truth, single, ensemble)
-    assert time.perf_counter() - started < 20
 
 
 def test_score_intervals_hold_each_models_own_scores():

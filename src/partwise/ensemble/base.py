@@ -3,7 +3,7 @@
 import copy
 import os
 from abc import ABC, abstractmethod
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 
 import numpy as np
@@ -35,6 +35,16 @@ from partwise.tables import GivenRows, ScannedRows, as_frame, predict_scan
 from partwise.validation import check_estimator, read_features, read_scan, read_weights
 
 __all__ = ["PartitionedEstimator"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A fit before its cut; ``recipe`` is None where the data shall choose."""
+
+    recipe: Recipe | None
+    job: FitJob
+    table: Table
+    executor: Executor
 
 
 class PartitionedEstimator(BaseEstimator, ABC):
@@ -120,20 +130,11 @@ class PartitionedEstimator(BaseEstimator, ABC):
         MemberFitError
             If a member could not be fitted.
         """
-        template = self._template()
-        check_estimator(template, self._task)
-        recipe = self._recipe(template)
         self._forget_evidence()
-        executor = make_executor(self.executor, self.cpus_per_member)
-        seed, clock = _seed(self.random_state), Stopwatch()
+        clock = Stopwatch()
         with measure_usage() as self.fit_usage_:
-            given = self._given(X, y, sample_weight, groups, time, executor)
-            self.feature_kinds_ = given.kinds
-            with clock("encode"):
-                self.encoder_, table = given.encoded(self.encoder, seed)
-            if table.labels is not None:
-                self.classes_ = table.labels
-            job = FitJob(template=template, seed=seed, cpus=self.cpus_per_member, labels=table.labels)
+            begun = self.begin(X, y, sample_weight, groups=groups, time=time, clock=clock)
+            recipe, job, table, executor = begun.recipe, begun.job, begun.table, begun.executor
             if recipe is None:
                 with clock("select"):
                     recipe = self._select(job, table, executor)
@@ -158,6 +159,27 @@ class PartitionedEstimator(BaseEstimator, ABC):
                 self._keep_evidence(assembled.context.judge(recipe.combiner, self.predictor_))
         self.timings_ = clock.seconds
         return self
+
+    def begin(self, X: Any, y: Any, sample_weight: Any, *, groups: Any, time: Any, clock: Stopwatch) -> "Begun":
+        """Do what comes before the cut of a fit: check settings and rows, and encode these; arguments as of ``fit``.
+
+        Raises
+        ------
+        InputError
+            If something that was given is wrong.
+        """
+        template = self._template()
+        check_estimator(template, self._task)
+        recipe = self._recipe(template)
+        executor, seed = make_executor(self.executor, self.cpus_per_member), _seed(self.random_state)
+        given = self._given(X, y, sample_weight, groups, time, executor)
+        self.feature_kinds_ = given.kinds
+        with clock("encode"):
+            self.encoder_, table = given.encoded(self.encoder, seed)
+        if table.labels is not None:
+            self.classes_ = table.labels
+        job = FitJob(template=template, seed=seed, cpus=self.cpus_per_member, labels=table.labels)
+        return Begun(recipe=recipe, job=job, table=table, executor=executor)
 
     def _recipe(self, template: Any) -> Recipe | None:
         """Return the recipe that was asked for, None where the data shall choose."""

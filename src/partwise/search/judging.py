@@ -1,0 +1,158 @@
+"""The training rows by which trials are judged, and what a trial scores on them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from partwise.ensemble.elsewhere import NoRows
+from partwise.evaluation import Metric, Outputs, Truth, metric_value
+from partwise.permutation import KeyedPermutation
+from partwise.pool import MemberPool
+from partwise.prediction import value_of
+from partwise.protocols import Aggregate, Combiner, CutTable, Executor, PartReader
+from partwise.records import Member, OutputKind, Unseen
+
+__all__ = ["Judge", "JudgedRows", "gather_rows", "kind_of"]
+
+_FEWEST_ROWS, _MOST_ROWS = 2_000, 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRows:
+    """The rows that all trials are judged by.
+
+    Parameters
+    ----------
+    X, y
+        Their features as the learner takes them, and class codes or values.
+    weights
+        Their weights, shape (rows,); None where all are alike.
+    holds
+        Which partitions have which row, shape (partitions, rows): their members are not asked about it.
+    """
+
+    X: Any
+    y: NDArray[Any]
+    weights: NDArray[np.float64] | None
+    holds: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A keyed sample of so many rows, told row by row."""
+
+    permutation: KeyedPermutation
+    size: int
+
+    def __call__(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return self.permutation(positions) < self.size
+
+
+def gather_rows(cut: CutTable, seed: int, executor: Executor) -> JudgedRows:
+    """Return a sample of the rows: about as many as a partition has, so that to judge costs no more than to fit.
+
+    It is at least 2,000 rows and at most 10,000, where there are so many.
+    """
+    size = int(np.clip(np.mean(cut.partitions.sizes), _FEWEST_ROWS, _MOST_ROWS))
+    chosen = None if cut.n_rows <= size else _Chosen(KeyedPermutation(cut.n_rows, (seed, size)), size)
+    blocks: list[Unseen] = []
+    for outcome in executor.run(_read, cut.reader, cut.blocks(chosen)):
+        blocks += value_of(outcome)
+    blocks.sort(key=lambda block: int(block.rows[0]))
+    holds = np.zeros((len(cut.partitions.sizes), sum(len(block.rows) for block in blocks)), dtype=bool)
+    place = 0
+    for block in blocks:
+        holds[[holder for holder in block.holders if holder >= 0], place : place + len(block.rows)] = True
+        place += len(block.rows)
+    weights = [block.weights for block in blocks if block.weights is not None]
+    return JudgedRows(
+        X=_stacked([block.X for block in blocks]),
+        y=np.concatenate([block.y for block in blocks]),
+        weights=np.concatenate(weights) if weights else None,
+        holds=holds,
+    )
+
+
+def _read(reader: PartReader, payload: Any) -> list[Unseen]:
+    return list(reader.unseen(payload))
+
+
+def _stacked(matrices: Sequence[Any]) -> Any:
+    if isinstance(matrices[0], pd.DataFrame):
+        return pd.concat(matrices, ignore_index=True)
+    if sparse.issparse(matrices[0]):
+        return sparse.vstack(matrices).tocsr()
+    return np.concatenate(matrices)
+
+
+def kind_of(template: Any, n_classes: int | None) -> OutputKind:
+    """Return what members of this learner say: the rule of a pool, before there are any members."""
+    if n_classes is None:
+        return "value"
+    if hasattr(template, "predict_proba"):
+        return "probability"
+    return "decision" if hasattr(template, "decision_function") else "vote"
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Combines what members say about the judged rows, and scores it.
+
+    ``combiner`` is one that learns nothing from evidence.
+    """
+
+    rows: JudgedRows
+    combiner: Combiner
+    metric: Metric
+    n_classes: int | None
+
+    def combined(
+        self, members: Mapping[int, Member], said: Mapping[int, NDArray[np.float64]], kind: OutputKind
+    ) -> NDArray[np.float64]:
+        """Return the outputs of members, by partition, combined; NaN for rows that all of them saw.
+
+        Parameters
+        ----------
+        said
+            For each partition what its member says about all judged rows, shape (rows, outputs).
+
+        Returns
+        -------
+        Shape (rows, outputs): each row by the members that never saw it.
+        """
+        places = sorted(members)
+        pool = MemberPool(tuple(members[place] for place in places), self.n_classes, kind)
+        predictor = self.combiner.fit(NoRows(pool))
+        assert isinstance(predictor, Aggregate)  # noqa: S101 - a combiner of samples that needs no evidence
+        each = np.stack([said[place] for place in places])
+        seen = self.rows.holds[places]
+        each[seen] = np.nan
+        outputs = np.full(each.shape[1:], np.nan)
+        spoken = ~seen.all(axis=0)
+        outputs[spoken] = predictor.combine(each[:, spoken])
+        return outputs
+
+    def score(self, outputs: NDArray[np.float64], kind: OutputKind, chosen: NDArray[np.intp] | None = None) -> float:
+        """Return the metric on the rows that have outputs, NaN where it is not defined.
+
+        Parameters
+        ----------
+        chosen
+            Positions of rows, with repetitions; None means each once.
+        """
+        rows = np.arange(len(outputs)) if chosen is None else chosen
+        rows = rows[~np.isnan(outputs[rows, 0])]
+        if len(rows) == 0:
+            return float("nan")
+        truth = Truth(self.rows.y[rows], self.n_classes)
+        said = Outputs.from_array(outputs[rows], kind)
+        if self.rows.weights is None:
+            value = metric_value(self.metric, truth, said)
+            return float("nan") if value is None else value
+        statistic = self.metric.prepare(truth, said)
+        return float("nan") if statistic is None else float(statistic(self.rows.weights[rows]))

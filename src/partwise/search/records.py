@@ -1,0 +1,73 @@
+"""The nouns of a search: what is asked for, and what became of each trial."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from partwise.search.spaces import Space
+
+__all__ = ["SearchPlan", "SearchTrial", "TrialState"]
+
+TrialState = Literal["finished", "pruned", "stopped", "failed", "timed_out"]
+"""``stopped``: the budget was at its end. ``failed``: by an error, a crash, or scores that are none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPlan:
+    """What is searched, and how far.
+
+    Parameters
+    ----------
+    first
+        Parameters with which the first trial is made, as the sampler would have chosen them; None where it chooses.
+    rungs
+        The numbers of partitions at which a trial is judged, ascending.
+    budget
+        Seconds after which no further unit is begun; None is no limit.
+    one_by_one
+        Whether trials wait for each other: with one seed they then are the same each time.
+    """
+
+    space: Space
+    sampler: str
+    n_trials: int
+    rungs: tuple[int, ...]
+    seed: int
+    first: Mapping[str, Any] | None = None
+    budget: float | None = None
+    one_by_one: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchTrial:
+    """What became of one trial.
+
+    Parameters
+    ----------
+    params
+        Parameters of the learner.
+    scores
+        The metric after so many partitions, in the metric's own units: each row by members that never saw it.
+    cpu_seconds
+        Processor seconds of its fits, and of asking its members about the judged rows.
+    started
+        When it was begun by the process that ended it, in seconds since the epoch.
+    """
+
+    number: int
+    params: Mapping[str, Any]
+    state: TrialState
+    scores: Mapping[int, float] = field(default_factory=dict)
+    cpu_seconds: float = 0.0
+    started: float = 0.0
+    reason: str = ""
+
+    @property
+    def n_partitions(self) -> int:
+        """On how many partitions it was judged last."""
+        return max(self.scores, default=0)
+
+    @property
+    def score(self) -> float | None:
+        """The score on most partitions, None where there is none."""
+        return self.scores[self.n_partitions] if self.scores else None

@@ -1,0 +1,143 @@
+"""What a search found: the best trial, the leaderboard, and ensembles of several configurations."""
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from partwise.combiners import Greedy
+from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
+from partwise.errors import InputError, SearchError
+from partwise.pool import AggregatedPredictor, MemberPool
+from partwise.records import Member, MemberEvidence, OutputKind
+from partwise.search.judging import Judge
+from partwise.search.records import SearchTrial
+
+__all__ = ["best_of", "cv_results", "finalists_of", "joined", "kept_of"]
+
+Model = PartitionedClassifier | PartitionedRegressor
+
+
+def finalists_of(trials: Sequence[SearchTrial], *, maximize: bool) -> list[SearchTrial]:
+    """Return the trials that were judged on most partitions, the best first.
+
+    Raises
+    ------
+    SearchError
+        If none was judged.
+    """
+    judged = [trial for trial in trials if trial.score is not None and trial.state not in {"failed", "timed_out"}]
+    if not judged:
+        said = next((trial.reason for trial in trials if trial.reason), "the budget was at its end before any")
+        raise SearchError(
+            f"None of {len(trials)} trials gave a score. The first said: {said}. Look at the search space, give a "
+            "larger budget, or another metric."
+        )
+    most = max(trial.n_partitions for trial in judged)
+    sign = -1.0 if maximize else 1.0
+    last = [trial for trial in judged if trial.n_partitions == most]
+    return sorted(last, key=lambda trial: (sign * (trial.score or 0.0), trial.number))
+
+
+def best_of(trials: Sequence[SearchTrial], *, maximize: bool) -> SearchTrial:
+    """Return the best of the trials that were judged on most partitions.
+
+    Raises
+    ------
+    SearchError
+        If none was judged.
+    """
+    return finalists_of(trials, maximize=maximize)[0]
+
+
+def cv_results(trials: Sequence[SearchTrial], *, maximize: bool) -> dict[str, Any]:
+    """Return the trials as columns, as scikit-learn's searches do.
+
+    ``mean_test_score`` is the score on most partitions, greater is better (losses are negated); ``rank_test_score``
+    ranks trials of more partitions before those of fewer; ``n_partitions`` says how many; ``state`` what became of it.
+    """
+    sign = 1.0 if maximize else -1.0
+    scores = np.array([np.nan if trial.score is None else sign * trial.score for trial in trials])
+    reached = np.array([trial.n_partitions for trial in trials])
+    order = np.lexsort((-np.nan_to_num(scores, nan=-np.inf), -reached))
+    ranks = np.empty(len(trials), dtype=np.int32)
+    ranks[order] = np.arange(1, len(trials) + 1)
+    columns: dict[str, Any] = {"params": [dict(trial.params) for trial in trials]}
+    for name in sorted({name for trial in trials for name in trial.params}):
+        values = np.ma.MaskedArray(np.empty(len(trials), dtype=object), mask=True)
+        for place, trial in enumerate(trials):
+            if name in trial.params:
+                values[place] = trial.params[name]
+        columns[f"param_{name}"] = values
+    return columns | {
+        "mean_test_score": scores,
+        "rank_test_score": ranks,
+        "n_partitions": reached,
+        "state": np.array([trial.state for trial in trials], dtype=object),
+        "cpu_seconds": np.array([trial.cpu_seconds for trial in trials]),
+    }
+
+
+def kept_of(
+    finalists: Sequence[SearchTrial],
+    outputs: Mapping[int, NDArray[np.float64]],
+    kinds: Mapping[int, OutputKind],
+    judge: Judge,
+    keep: int,
+) -> list[tuple[SearchTrial, float]]:
+    """Return at most so many configurations, and the weight of each, by greedy selection on the judged rows.
+
+    Those that say something of another kind than the best one take no part. Where no weights do better than equal
+    ones on rows held out, the best configurations count alike.
+    """
+    alike = [trial for trial in finalists if kinds[trial.number] == kinds[finalists[0].number]]
+    if keep == 1 or len(alike) == 1:
+        return [(alike[0], 1.0)]
+    evidence = MemberEvidence(
+        rows=np.arange(len(judge.rows.y)),
+        outputs=np.stack([outputs[trial.number] for trial in alike]),
+        y=judge.rows.y,
+        weights=judge.rows.weights,
+        folds=judge.rows.holds.argmax(axis=0),
+    )
+    configurations = tuple(
+        Member(partition=place, estimator=None, classes=None, content_digest="") for place in range(len(alike))
+    )
+    pool = MemberPool(configurations, judge.n_classes, kinds[alike[0].number])
+    weights = Greedy().learn(pool, evidence).weights
+    if np.ptp(weights) == 0:
+        return [(trial, 1.0) for trial in alike[:keep]]
+    chosen = [place for place in np.argsort(-weights, kind="stable")[:keep] if weights[place] > 0]
+    return [(alike[place], float(weights[place])) for place in chosen]
+
+
+def joined(models: Sequence[Model], weights: Sequence[float]) -> Model:
+    """Return one ensemble of the members of all: those of a model share its weight.
+
+    Raises
+    ------
+    InputError
+        If members are combined in a way that does not weigh them.
+    """
+    if len(models) == 1:
+        return models[0]
+    model = copy(models[0])
+    members: list[Member] = []
+    shares: list[float] = []
+    for each, weight in zip(models, weights, strict=True):
+        for member in each.members_:
+            members.append(replace(member, partition=len(members)))
+            shares.append(weight / len(each.members_))
+    first = models[0].predictor_
+    if not isinstance(first, AggregatedPredictor):
+        raise InputError(
+            f"keep={len(models)} joins members of several configurations, and combine={model.combine!r} does not weigh "
+            "members. Valid: 'soft', 'vote', 'mean', 'median', or keep=1."
+        )
+    pool = MemberPool.of(tuple(members), first.pool.n_classes)
+    model.members_ = members
+    model.predictor_ = replace(first, pool=pool, weights=np.array(shares))
+    return model

@@ -1,0 +1,113 @@
+"""How the next parameters are chosen, and which trials go on: Optuna's samplers, and successive halving."""
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
+from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
+
+from partwise.errors import InputError, unknown_choice
+
+__all__ = ["SAMPLERS", "check_sampler", "make_pruner", "make_sampler", "open_study", "rungs_of", "silent"]
+
+SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
+    "tpe": lambda seed: TPESampler(seed=seed, multivariate=True),
+    "random": lambda seed: RandomSampler(seed=seed),
+    "grid": lambda seed: RandomSampler(seed=seed),  # its points are enqueued, in random order
+    "cmaes": lambda seed: CmaEsSampler(seed=seed, consider_pruned_trials=True, warn_independent_sampling=False),
+}
+"""Name to a function of the seed: the tree-structured Parzen estimator (Bergstra, Bardenet, Bengio, Kegl, NIPS 2011),
+random search, a grid, CMA-ES (Hansen 2016; it moves numbers, and draws choices at random)."""
+
+_STUDY = "partwise"
+
+
+def check_sampler(name: str) -> None:
+    """Refuse a name that is no sampler.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    if name not in SAMPLERS:
+        raise unknown_choice("sampler", name, SAMPLERS)
+
+
+def make_sampler(name: str, seed: int) -> BaseSampler:
+    """Return the sampler of this name, seeded.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    check_sampler(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return SAMPLERS[name](seed)
+
+
+def make_pruner(reduction_factor: int) -> BasePruner:
+    """Return the pruner: asynchronous successive halving (Li et al., MLSys 2020), a trial's partitions its resource.
+
+    With a factor of 1 no trial is pruned.
+    """
+    if reduction_factor == 1:
+        return NopPruner()
+    return SuccessiveHalvingPruner(min_resource=1, reduction_factor=reduction_factor)
+
+
+def rungs_of(n_partitions: int, reduction_factor: int) -> list[int]:
+    """Return the numbers of partitions at which a trial is judged: 1, f, f² and so on, and all of them.
+
+    With a factor of 1 a trial is judged on all alone.
+    """
+    rungs, rung = [], 1
+    while reduction_factor > 1 and rung < n_partitions:
+        rungs.append(rung)
+        rung *= reduction_factor
+    return [*rungs, n_partitions]
+
+
+def open_study(storage: str | None, sampler: BaseSampler, pruner: BasePruner, *, maximize: bool) -> optuna.Study:
+    """Return the study in a database, made where there is none; None keeps it in memory.
+
+    Raises
+    ------
+    InputError
+        If the database cannot be used.
+    """
+    try:
+        with silent():
+            return optuna.create_study(
+                storage=storage,
+                sampler=sampler,
+                pruner=pruner,
+                study_name=_STUDY,
+                direction="maximize" if maximize else "minimize",
+                load_if_exists=True,
+            )
+    except Exception as error:
+        raise InputError(
+            f"The study cannot be kept in {storage!r}: {type(error).__name__}: {str(error).splitlines()[0]}. Give the "
+            "address of a database that can be written to, such as sqlite:///study.db or postgresql://host/name."
+        ) from error
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Keep Optuna from writing to the terminal: progress and results are told by partwise."""
+    logger = logging.getLogger("optuna")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="optuna")
+            yield
+    finally:
+        logger.setLevel(before)

@@ -1,0 +1,387 @@
+"""Hyperparameter search as a scikit-learn estimator."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_regressor
+from sklearn.utils import get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from partwise.assembling import job_of
+from partwise.checkpoints import Checkpoint
+from partwise.combiners import make_combiner
+from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
+from partwise.errors import InputError
+from partwise.evaluation import resolve_metric
+from partwise.executors import with_one_cpu
+from partwise.learners.checking import with_parameters
+from partwise.protocols import Combiner, Encoder, Executor, Partitioner
+from partwise.recipes import Recipe
+from partwise.resources import Stopwatch
+from partwise.search.judging import Judge, gather_rows, kind_of
+from partwise.search.optimism import corrected_score
+from partwise.search.records import SearchPlan, SearchTrial
+from partwise.search.results import best_of, cv_results, finalists_of, joined, kept_of
+from partwise.search.sampling import check_sampler, make_pruner, make_sampler, open_study, rungs_of, silent
+from partwise.search.searching import Search
+from partwise.search.spaces import Space
+from partwise.search.units import Bench
+from partwise.selection import Auto, asked_for
+
+__all__ = ["PartitionedSearchCV"]
+
+_FEWEST_FOR_IMPORTANCE = 4
+_MOST_JUDGED = 30
+"""Finalists among which the optimism is told, and a diverse ensemble is selected."""
+
+
+class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
+    """Search the parameters of a learner on partitions, and fit the ensemble of the best.
+
+    A trial begins with a member on one partition and is judged on rows of others; the promising get 2, 4 and more
+    partitions (asynchronous successive halving: Li et al., MLSys 2020). Parameters are thus judged at the size at
+    which members are fitted, and the ensemble of the best trial takes its members over. No row judges a member that
+    was fitted on it.
+
+    Parameters
+    ----------
+    estimator
+        Any scikit-learn-compatible classifier or regressor, or a Pipeline.
+    param_distributions
+        For each parameter (``step__name`` reaches into a Pipeline) a list of values, a ``Range``, a ``Choice``, or a
+        distribution of Optuna.
+    n_trials
+        How many configurations are tried; the first is that of ``estimator`` itself where it lies in the space.
+    sampler
+        ``tpe`` (learns from the trials before), ``random``, ``grid`` (of a range 5 values) or ``cmaes``.
+    reduction_factor
+        Of so many trials one goes on to so many times the partitions; 1 judges every trial on all partitions.
+    budget
+        Seconds after which nothing new is begun; None is no limit.
+    scoring
+        The metric, by its name or that of scikit-learn's scorer; None is accuracy, or R².
+    keep
+        More than 1 gives an ensemble of the members of so many configurations, chosen by greedy selection.
+    one_by_one
+        Whether trials wait for each other. The same ``random_state`` then gives the same search; in parallel it
+        depends on which trial ends first.
+    study
+        Where Optuna keeps the study: a database such as ``sqlite:///study.db``; None is in memory. With a study and a
+        ``checkpoint`` a search that was stopped goes on where it was.
+    n_partitions, partitioner, combine, encoder, executor, cpus_per_member, random_state, checkpoint, verbose
+        As in ``PartitionedClassifier``. Trials are judged by ``combine`` where it learns nothing from rows, else by
+        the mean; ``combine="auto"`` chooses for the best configuration among all recipes, one model too.
+
+    Attributes
+    ----------
+    best_estimator_
+        The fitted ensemble.
+    best_params_, best_score_, best_index_
+        Of the best among the trials that were judged on most partitions; losses are negated.
+    corrected_score_
+        What the best trial would score on rows by which it was not chosen, as far as the choice among the finalists
+        goes (bootstrap bias corrected: Tsamardinos et al., 2018); None where there is one finalist.
+    cv_results_
+        The trials as columns; see ``n_partitions`` and ``state``.
+    trials_
+        The same as records, with the scores after each number of partitions.
+    kept_params_
+        The configurations of the ensemble, and the weight of each.
+    study_
+        The Optuna study.
+    n_fits_
+        How many members were fitted by trials.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.svm import SVC
+    >>> X, y = load_iris(return_X_y=True)
+    >>> search = PartitionedSearchCV(SVC(), {"C": [0.01, 1.0, 100.0]}, n_trials=3, sampler="grid", n_partitions=3,
+    ...                              executor="inline", random_state=0).fit(X, y)
+    >>> len(search.cv_results_["params"])
+    3
+    """
+
+    def __init__(  # noqa: PLR0913 - scikit-learn: every setting is a constructor parameter
+        self,
+        estimator: Any,
+        param_distributions: Mapping[str, Any],
+        *,
+        n_trials: int = 50,
+        sampler: str = "tpe",
+        reduction_factor: int = 2,
+        budget: float | None = None,
+        scoring: str | None = None,
+        keep: int = 1,
+        one_by_one: bool = False,
+        study: str | None = None,
+        n_partitions: int = 8,
+        partitioner: str | Partitioner | None = None,
+        combine: str | Combiner | Auto | None = None,
+        encoder: str | Encoder | None = None,
+        executor: str | Executor = "ray",
+        cpus_per_member: int = 1,
+        match_updates: bool = False,
+        random_state: Any = None,
+        storage: str | None = None,
+        checkpoint: str | Checkpoint | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.estimator = estimator
+        self.param_distributions = param_distributions
+        self.n_trials = n_trials
+        self.sampler = sampler
+        self.reduction_factor = reduction_factor
+        self.budget = budget
+        self.scoring = scoring
+        self.keep = keep
+        self.one_by_one = one_by_one
+        self.study = study
+        self.n_partitions = n_partitions
+        self.partitioner = partitioner
+        self.combine = combine
+        self.encoder = encoder
+        self.executor = executor
+        self.cpus_per_member = cpus_per_member
+        self.match_updates = match_updates
+        self.random_state = random_state
+        self.storage = storage
+        self.checkpoint = checkpoint
+        self.verbose = verbose
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        groups: Any = None,
+        time: Any = None,
+        observe: Callable[[SearchTrial], None] = lambda _: None,
+    ) -> Self:
+        """Search, and fit the ensemble of the best configuration.
+
+        Parameters
+        ----------
+        X, y, sample_weight, groups, time
+            As in ``PartitionedClassifier.fit``; what ``partwise.scan`` gives, too.
+        observe
+            Called with each trial as it ends.
+
+        Raises
+        ------
+        InputError
+            If something that was given is wrong.
+        SearchError
+            If no trial gave a score.
+        MemberFitError
+            If a member of the final ensemble could not be fitted.
+        """
+        space = self._space()
+        rows = {"sample_weight": sample_weight, "groups": groups, "time": time}
+        with self._checkpoint() as checkpoint:
+            prototype = self._ensemble(self.estimator, self._trial_combiner(), checkpoint)
+            search = self._search(prototype, X, y, rows, space, checkpoint, observe)
+            trials = search.run()
+            maximize = search.judge.metric.greater_is_better
+            finalists = finalists_of(trials, maximize=maximize)
+            kept = self._judge_finalists(finalists, search)
+            models = []
+            for trial, _ in kept:
+                template = with_parameters(type(self.estimator).__name__, self.estimator, trial.params)
+                model = self._ensemble(template, self.combine, checkpoint, seed=search.plan.seed)
+                models.append(model.fit(X, y, **rows))
+        self.best_estimator_ = joined(models, [weight for _, weight in kept]).set_params(checkpoint=None)
+        self.kept_params_ = [(dict(trial.params), weight) for trial, weight in kept]
+        self.trials_, self.study_, self.n_fits_ = trials, search.study, search.n_fits
+        self.cv_results_ = cv_results(trials, maximize=maximize)
+        best = best_of(trials, maximize=maximize)
+        self.best_params_ = dict(best.params)
+        self.best_index_ = next(place for place, trial in enumerate(trials) if trial.number == best.number)
+        self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
+        self.metric_ = search.judge.metric
+        for name in ("n_features_in_", "feature_names_in_", "classes_"):
+            if hasattr(self.best_estimator_, name):
+                setattr(self, name, getattr(self.best_estimator_, name))
+        return self
+
+    def _space(self) -> Space:
+        """Return the space, once all settings of the search are known to be right."""
+        for name in ("n_trials", "reduction_factor", "keep"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+                raise InputError(f"{name}={value!r} is wrong. Valid: a whole number, 1 or more.")
+        if self.budget is not None and not (isinstance(self.budget, (int, float)) and self.budget > 0):
+            raise InputError(f"budget={self.budget!r} is wrong. Valid: seconds above zero, or None for no limit.")
+        check_sampler(self.sampler)
+        space = Space(self.param_distributions)
+        with_parameters(type(self.estimator).__name__, self.estimator, space.example())
+        return space
+
+    @contextmanager
+    def _checkpoint(self) -> Iterator[Checkpoint]:
+        """Yield where members are kept: the final ensemble takes over those of its configuration."""
+        if self.checkpoint is None:
+            with tempfile.TemporaryDirectory(prefix="partwise-search-") as place:
+                yield Checkpoint(place, trust=True)  # nobody else writes there
+        else:
+            given = self.checkpoint
+            yield given if isinstance(given, Checkpoint) else Checkpoint(str(given))
+
+    @property
+    def _kind(self) -> type[PartitionedClassifier] | type[PartitionedRegressor]:
+        return PartitionedRegressor if is_regressor(self.estimator) else PartitionedClassifier
+
+    def _ensemble(self, estimator: Any, combine: Any, checkpoint: Checkpoint | None, seed: int | None = None) -> Any:
+        return self._kind(
+            estimator,
+            n_partitions=self.n_partitions,
+            partitioner=self.partitioner,
+            combine=combine,
+            encoder=self.encoder,
+            executor=self.executor,
+            cpus_per_member=self.cpus_per_member,
+            match_updates=self.match_updates,
+            random_state=self.random_state if seed is None else seed,
+            storage=self.storage,
+            checkpoint=checkpoint,
+            verbose=self.verbose,
+        )
+
+    def _trial_combiner(self) -> str | Combiner:
+        """Return how the members of a trial are combined."""
+        plain = "mean" if is_regressor(self.estimator) else "soft"
+        if self.combine is None or asked_for(self.partitioner, self.combine) is not None:
+            return plain
+        combiner = make_combiner(cast("str | Combiner", self.combine), self._kind._task)  # noqa: SLF001 - of the same family
+        return plain if combiner.needs_evidence or "samples" not in combiner.takes or combiner.merges else combiner
+
+    def _search(
+        self,
+        prototype: Any,
+        X: Any,
+        y: Any,
+        rows: Mapping[str, Any],
+        space: Space,
+        checkpoint: Checkpoint,
+        observe: Callable[[SearchTrial], None],
+    ) -> Search:
+        """Return the search, ready to run: rows encoded and cut, those that judge gathered, the study opened."""
+        begun = prototype.begin(
+            X, y, rows["sample_weight"], groups=rows["groups"], time=rows["time"], clock=Stopwatch()
+        )
+        recipe, table = begun.recipe, begun.table
+        _check_recipe(recipe)
+        cut = table.cut(recipe.partitioner, recipe.n_partitions, begun.job.seed, recipe.replication)
+        n_classes = None if table.labels is None else len(table.labels)
+        metric = resolve_metric(self.scoring, n_classes)
+        judged = gather_rows(cut, begun.job.seed, with_one_cpu(begun.executor))
+        plan = SearchPlan(
+            space=space,
+            sampler=self.sampler,
+            n_trials=min(self.n_trials, space.grid_size) if self.sampler == "grid" else self.n_trials,
+            rungs=tuple(rungs_of(recipe.n_partitions, self.reduction_factor)),
+            seed=begun.job.seed,
+            first=None if self.sampler == "grid" else space.chosen(self.estimator.get_params()),
+            budget=self.budget,
+            one_by_one=self.one_by_one,
+        )
+        sampler = make_sampler(self.sampler, plan.seed)
+        pruner = make_pruner(self.reduction_factor)
+        return Search(
+            plan=plan,
+            study=open_study(self.study, sampler, pruner, maximize=metric.greater_is_better),
+            template=self.estimator,
+            bench=Bench(job_of(recipe, begun.job, table), cut.reader, judged.X),
+            cut=cut,
+            judge=Judge(judged, recipe.combiner, metric, n_classes),
+            checkpoint=checkpoint,
+            executor=begun.executor,
+            observe=observe,
+        )
+
+    def _judge_finalists(self, finalists: list[SearchTrial], search: Search) -> list[tuple[SearchTrial, float]]:
+        """Note how much of the best score is luck, and return the configurations to keep, with their weights."""
+        self.corrected_score_ = None
+        if finalists[0].n_partitions < search.plan.rungs[-1]:  # the budget ended before any was finished
+            return [(finalists[0], 1.0)]
+        some = finalists[:_MOST_JUDGED]
+        outputs = search.outputs(some)
+        kinds = {
+            trial.number: kind_of(
+                with_parameters(type(self.estimator).__name__, self.estimator, trial.params), search.judge.n_classes
+            )
+            for trial in some
+        }
+        self.corrected_score_ = corrected_score(search.judge, outputs, kinds, search.plan.seed)
+        return kept_of(some, outputs, kinds, search.judge, self.keep)
+
+    def importances(self) -> dict[str, float]:
+        """Return the share of the scores' variance that each parameter explains, the largest first.
+
+        By fANOVA (Hutter, Hoos, Leyton-Brown, ICML 2014) on the finished trials; empty where they are too few, or all
+        score alike.
+        """
+        check_is_fitted(self, "study_")
+        finished = [trial for trial in self.trials_ if trial.state == "finished"]
+        if len(finished) < _FEWEST_FOR_IMPORTANCE or len({trial.score for trial in finished}) == 1:
+            return {}
+        with silent():
+            evaluator = FanovaImportanceEvaluator(seed=0)
+            return {
+                name: float(share) for name, share in get_param_importances(self.study_, evaluator=evaluator).items()
+            }
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the predicted class labels or values of the rows."""
+        check_is_fitted(self, "best_estimator_")
+        return np.asarray(self.best_estimator_.predict(X))
+
+    @available_if(lambda self: self._offers("predict_proba"))
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return class probabilities, (rows, classes)."""
+        check_is_fitted(self, "best_estimator_")
+        return np.asarray(self.best_estimator_.predict_proba(X))
+
+    @available_if(lambda self: self._offers("decision_function"))
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Return decision values or shares of votes: (rows,) for two classes, else (rows, classes)."""
+        check_is_fitted(self, "best_estimator_")
+        return np.asarray(self.best_estimator_.decision_function(X))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy, or R², of the ensemble on these rows."""
+        check_is_fitted(self, "best_estimator_")
+        return float(self.best_estimator_.score(X, y, sample_weight))
+
+    def _offers(self, name: str) -> bool:
+        if hasattr(self, "best_estimator_"):
+            return hasattr(self.best_estimator_, name)
+        return hasattr(self._ensemble(self.estimator, self.combine, None), name)
+
+    def __sklearn_tags__(self) -> Any:
+        return get_tags(self._ensemble(self.estimator, self.combine, None))
+
+
+def _check_recipe(recipe: Recipe) -> None:
+    """Refuse a cut on which trials cannot be judged.
+
+    Raises
+    ------
+    InputError
+        If members are no samples of the table, or there is one.
+    """
+    if not recipe.judged_out_of_partition:
+        raise InputError(
+            f"A search judges members by rows of other partitions, and partitioner={recipe.partitioner.name!r} with "
+            f"n_partitions={recipe.n_partitions} leaves none. Valid: 2 partitions or more, of 'stratified', "
+            "'shuffled', 'grouped' or 'ordered'. combine='auto' still chooses among all recipes for the best "
+            "configuration."
+        )

@@ -1,0 +1,301 @@
+"""The search itself: trials are begun, judged after 1, 2, 4 ... partitions, and go on, or not.
+
+Every unit, one trial's member on one partition, is a task of its own. When a worker is free, a trial that goes on is
+served first; else a new one begins.
+"""
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna import Study, Trial
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as OptunaState
+
+from partwise.checkpoints import Checkpoint, KeptMembers
+from partwise.errors import InputError
+from partwise.learners.checking import with_parameters
+from partwise.prediction import value_of
+from partwise.protocols import CutTable, Executor
+from partwise.records import Member, OutputKind, Task, TaskFailure, TaskOutcome
+from partwise.search.judging import Judge, kind_of
+from partwise.search.records import SearchPlan, SearchTrial, TrialState
+from partwise.search.sampling import silent
+from partwise.search.units import Bench, UnitResult, UnitWork, fit_and_ask
+
+__all__ = ["Search"]
+
+_TOLD = "partwise"
+_SPENT = "spent_seconds"
+
+
+@dataclass(slots=True)
+class _Running:
+    """A trial that is under way."""
+
+    trial: Trial
+    params: dict[str, Any]
+    template: Any
+    kind: OutputKind
+    kept: KeptMembers
+    there: dict[int, Member]
+    """Members that were fitted before, by partition."""
+    rung: int = 0
+    started: float = field(default_factory=time.time)
+    said: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    members: dict[int, Member] = field(default_factory=dict)
+    scores: dict[int, float] = field(default_factory=dict)
+    cpu_seconds: float = 0.0
+
+
+@dataclass
+class Search:
+    """A search over one cut table; ``observe`` is called with each trial as it ends."""
+
+    plan: SearchPlan
+    study: Study
+    template: Any
+    bench: Bench
+    cut: CutTable
+    judge: Judge
+    checkpoint: Checkpoint
+    executor: Executor
+    observe: Callable[[SearchTrial], None] = lambda _: None
+
+    def __post_init__(self) -> None:
+        self._partitions = [
+            partition for partition in range(len(self.cut.partitions.sizes)) if not self.cut.is_weightless(partition)
+        ]
+        self._running: dict[int, _Running] = {}
+        self._units: dict[int, tuple[int, int]] = {}
+        self._waiting: deque[tuple[int, int]] = deque()
+        self._outputs: dict[int, NDArray[np.float64]] = {}
+        self._n_units = self._n_fits = 0
+        self._ends: float | None = None
+
+    def run(self) -> list[SearchTrial]:
+        """Carry the search to its end, or to the end of its budget, and return all trials in order.
+
+        Trials that an earlier process left under way are taken up where they were; those that ended are not repeated.
+        """
+        began = time.monotonic()
+        spent = float(self.study.user_attrs.get(_SPENT, 0.0))
+        self._ends = None if self.plan.budget is None else began + self.plan.budget - spent
+        with silent():
+            self._prepare()
+            while self._has_work():
+                before = self._n_units
+                with closing(self.executor.run(fit_and_ask, self.bench, self, members=True)) as outcomes:
+                    for outcome in outcomes:
+                        self._take(outcome)
+                        self.study.set_user_attr(_SPENT, spent + time.monotonic() - began)
+                if self._n_units == before:
+                    break
+            for number in list(self._running):
+                self._end(number, "stopped", reason="the budget was at its end")
+            return self.trials()
+
+    @property
+    def n_fits(self) -> int:
+        """How many members were fitted, by this process."""
+        return self._n_fits
+
+    def trials(self) -> list[SearchTrial]:
+        """Return all trials that ended, in the order in which they were begun."""
+        return [self._told(each) for each in self.study.get_trials(deepcopy=False) if _TOLD in each.user_attrs]
+
+    # The executor draws tasks from this object: it stops where there is nothing to do now, and is asked again after
+    # each outcome, which may have brought something.
+    def __iter__(self) -> Iterator[Task]:
+        return self
+
+    def __next__(self) -> Task:
+        if self._is_over() or (self.plan.one_by_one and self._units and not self._waiting):
+            raise StopIteration
+        if not self._waiting and not self._begin():
+            raise StopIteration
+        number, partition = self._waiting.popleft()
+        running = self._running[number]
+        there = running.there.get(partition)
+        work = UnitWork(
+            template=running.template,
+            kind=running.kind,
+            rows=None if there is not None else self.cut.payload(partition),
+            kept=running.kept,
+            member=there,
+        )
+        self._n_units += 1
+        self._units[self._n_units] = (number, partition)
+        return Task(self._n_units, work, int(self.cut.partitions.sizes[partition]))
+
+    def _is_over(self) -> bool:
+        return self._ends is not None and time.monotonic() >= self._ends
+
+    def _has_work(self) -> bool:
+        return not self._is_over() and bool(self._waiting or self._n_left() > 0)
+
+    def _n_left(self) -> int:
+        states = [each.state for each in self.study.get_trials(deepcopy=False)]
+        return self.plan.n_trials - sum(state != OptunaState.WAITING for state in states)
+
+    def _prepare(self) -> None:
+        """Enqueue what is tried for sure, and take up what an earlier process left."""
+        known = self.study.get_trials(deepcopy=False)
+        if not known:
+            if self.plan.first is not None:
+                self.study.enqueue_trial(dict(self.plan.first))
+            if self.plan.sampler == "grid":
+                points = self.plan.space.grid()
+                order = np.random.default_rng(self.plan.seed).permutation(len(points))
+                for place in order[: self.plan.n_trials]:
+                    self.study.enqueue_trial(points[place], skip_if_exists=True)
+        for frozen in known:
+            if frozen.state == OptunaState.RUNNING:
+                self._start(Trial(self.study, frozen._trial_id))  # noqa: SLF001 - the only way to go on with a trial
+
+    def _begin(self) -> bool:
+        """Begin a new trial; return whether there is one with something to do."""
+        while self._n_left() > 0:
+            if self._start(self.study.ask(self.plan.space.distributions)):
+                return True
+        return False
+
+    def _start(self, trial: Trial) -> bool:
+        """Return whether the trial could be begun; parameters that the learner refuses end it."""
+        params = self.plan.space.parameters(trial.params)
+        try:
+            template = with_parameters(type(self.template).__name__, self.template, params)
+        except InputError as error:
+            self._tell(trial, SearchTrial(number=trial.number, params=params, state="failed", reason=str(error)))
+            return False
+        kept = self.checkpoint.opened(replace(self.bench.job, template=template), self.cut)
+        there = {member.partition: member for member in kept.taken(self.cut.partitions)}
+        kind = kind_of(template, self.judge.n_classes)
+        self._running[trial.number] = _Running(trial, params, template, kind, kept, there)
+        self._wait_for(trial.number)
+        return True
+
+    def _wait_for(self, number: int) -> None:
+        """Put the units that the next rung lacks into the queue, before those of trials that were begun later."""
+        running = self._running[number]
+        wanted = self._partitions[: self.plan.rungs[running.rung]]
+        lacking = [(number, partition) for partition in wanted if partition not in running.said]
+        self._waiting.extendleft(reversed(lacking))
+
+    def _take(self, outcome: TaskOutcome) -> None:
+        number, partition = self._units.pop(outcome.id, (-1, -1))
+        running = self._running.get(number)
+        if running is None:
+            return  # the trial has failed elsewhere, or this is a copy
+        if outcome.failure is not None:
+            state: TrialState = "timed_out" if outcome.failure.reason == "timeout" else "failed"
+            self._end(number, state, reason=_why(outcome.failure))
+            return
+        result: UnitResult = outcome.value
+        if result.fitted is not None:
+            self._n_fits += 1
+            running.kept.settle(replace(outcome, id=partition, value=result.fitted))
+        running.said[partition] = result.outputs
+        running.members[partition] = _spokesman(partition, result, running.there.get(partition))
+        running.cpu_seconds += result.cpu_seconds + result.ask_cpu_seconds
+        wanted = self._partitions[: self.plan.rungs[running.rung]]
+        if all(each in running.said for each in wanted):
+            self._judge(number, running)
+
+    def _judge(self, number: int, running: _Running) -> None:
+        """Judge a trial that has reached its rung, and let it go on or end it."""
+        outputs = self.judge.combined(running.members, running.said, running.kind)
+        score = self.judge.score(outputs, running.kind)
+        if not np.isfinite(score):
+            self._end(number, "failed", reason=f"its score is {score}")
+            return
+        rung = self.plan.rungs[running.rung]
+        running.scores[rung] = score
+        running.trial.report(score, rung)
+        if rung == self.plan.rungs[-1]:
+            self._outputs[number] = outputs
+            self._end(number, "finished")
+        elif running.trial.should_prune():
+            self._end(number, "pruned")
+        else:
+            running.rung += 1
+            self._wait_for(number)
+
+    def _end(self, number: int, state: TrialState, reason: str = "") -> None:
+        running = self._running.pop(number)
+        self._waiting = deque(unit for unit in self._waiting if unit[0] != number)
+        self._units = {unit: of for unit, of in self._units.items() if of[0] != number}
+        self._tell(
+            running.trial,
+            SearchTrial(
+                number=number,
+                params=running.params,
+                state=state,
+                scores=running.scores,
+                cpu_seconds=running.cpu_seconds,
+                started=running.started,
+                reason=reason,
+            ),
+        )
+
+    def outputs(self, trials: Sequence[SearchTrial]) -> dict[int, NDArray[np.float64]]:
+        """Return the combined outputs on the judged rows of trials that were finished, by number.
+
+        Those of trials that an earlier process finished are asked for again; nothing is fitted.
+        """
+        lacking = [each for each in trials if each.number not in self._outputs]
+        for each in lacking:
+            template = with_parameters(type(self.template).__name__, self.template, each.params)
+            kept = self.checkpoint.opened(replace(self.bench.job, template=template), self.cut)
+            kind = kind_of(template, self.judge.n_classes)
+            members = {member.partition: member for member in kept.taken(self.cut.partitions)}
+            works = [
+                Task(place, UnitWork(template=template, kind=kind, rows=None, kept=kept, member=member))
+                for place, member in members.items()
+            ]
+            asked = {outcome.id: outcome for outcome in self.executor.run(fit_and_ask, self.bench, works)}
+            said = {place: value_of(outcome).outputs for place, outcome in asked.items()}
+            self._outputs[each.number] = self.judge.combined(members, said, kind)
+        return {each.number: self._outputs[each.number] for each in trials}
+
+    def _tell(self, trial: Trial, ended: SearchTrial) -> None:
+        told = {name: getattr(ended, name) for name in ("state", "cpu_seconds", "started", "reason")}
+        trial.set_user_attr(_TOLD, json.dumps(told))
+        state = {"finished": OptunaState.COMPLETE, "pruned": OptunaState.PRUNED, "stopped": OptunaState.PRUNED}
+        value = ended.score if ended.state == "finished" else None
+        self.study.tell(trial, value, state.get(ended.state, OptunaState.FAIL))
+        self.observe(ended)
+
+    def _told(self, frozen: FrozenTrial) -> SearchTrial:
+        return SearchTrial(
+            number=frozen.number,
+            params=self.plan.space.parameters(frozen.params),
+            scores=dict(frozen.intermediate_values),
+            **json.loads(frozen.user_attrs[_TOLD]),
+        )
+
+
+def _spokesman(partition: int, result: UnitResult, there: Member | None) -> Member:
+    """Return what a combiner may ask of a member whose outputs are there: all but the estimator."""
+    if there is not None:
+        return replace(there, estimator=None)
+    fitted = result.fitted
+    assert fitted is not None  # noqa: S101 - it was either there or fitted
+    return Member(
+        partition=partition,
+        estimator=None,
+        classes=fitted.classes,
+        content_digest=fitted.content_digest,
+        weight=fitted.weight,
+        target_range=fitted.target_range,
+    )
+
+
+def _why(failure: TaskFailure) -> str:
+    return f"{failure.error_type}: {failure.message}" if failure.reason == "error" else failure.message

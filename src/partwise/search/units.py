@@ -1,0 +1,89 @@
+"""One unit of a search: the member of one trial on one partition, fitted, kept and asked, in a worker."""
+
+from dataclasses import dataclass, replace
+from time import process_time
+from typing import Any
+
+import cloudpickle
+import numpy as np
+from numpy.typing import NDArray
+
+from partwise.buffers import call_writable
+from partwise.checkpoints import KeptMembers
+from partwise.fitting import FitJob, FittedPart, fit_member
+from partwise.pool import MemberPool
+from partwise.protocols import PartReader
+from partwise.records import Member, OutputKind
+
+__all__ = ["Bench", "UnitResult", "UnitWork", "fit_and_ask"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What all units of a search share: how a worker gets rows, and the rows that members are asked about."""
+
+    job: FitJob
+    reader: PartReader
+    X: Any
+
+
+@dataclass(frozen=True, slots=True)
+class UnitWork:
+    """What one unit is about; ``member`` is there where it was fitted before, and is only to be asked."""
+
+    template: Any
+    kind: OutputKind
+    rows: Any
+    kept: KeptMembers
+    member: Member | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnitResult:
+    """What came of a unit: what the worker fitted (None where it was there), and what the member says.
+
+    ``cpu_seconds`` is processor time of the fit, ``ask_cpu_seconds`` that of the prediction; ``outputs`` has shape
+    (rows, outputs).
+    """
+
+    fitted: FittedPart | None
+    outputs: NDArray[np.float64]
+    cpu_seconds: float
+    ask_cpu_seconds: float
+
+
+def fit_and_ask(bench: Bench, work: UnitWork) -> UnitResult:
+    """Fit the member, keep it where the place is seen, and ask it about the judged rows.
+
+    Raises
+    ------
+    PredictionError
+        If what it says is not finite, or no probabilities.
+    """
+    if work.member is not None:
+        return _asked(bench, work, work.member, None)
+    part = bench.reader.part(work.rows)
+    fitted = fit_member(replace(bench.job, template=work.template), part)
+    member = Member(
+        partition=part.partition,
+        estimator=cloudpickle.loads(fitted.estimator),
+        classes=fitted.classes,
+        content_digest=fitted.content_digest,
+        target_range=fitted.target_range,
+    )
+    result = _asked(bench, work, member, fitted)
+    # Kept once it has answered: what cannot be asked is of no use to a search that goes on.
+    return replace(result, fitted=work.kept.keep(part.partition, fitted)) if work.kept.sees() else result
+
+
+def _asked(bench: Bench, work: UnitWork, member: Member, fitted: FittedPart | None) -> UnitResult:
+    started = process_time()
+    labels = bench.job.labels
+    pool = MemberPool((member,), None if labels is None else len(labels), work.kind)
+    outputs = call_writable(pool.member_outputs, member, bench.X)
+    return UnitResult(
+        fitted=fitted,
+        outputs=outputs,
+        cpu_seconds=0.0 if fitted is None else fitted.usage.cpu_seconds,
+        ask_cpu_seconds=process_time() - started,
+    )

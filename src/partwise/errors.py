@@ -36,6 +36,7 @@ __all__ = [
     "StepTimeoutError",
     "TableError",
     "TrackerUnavailableError",
+    "several_values",
     "unknown_choice",
 ]
 
@@ -142,3 +143,11 @@ def unknown_choice(what: str, value: object, valid: Iterable[str], *, hint: str 
     near = get_close_matches(str(value), names, n=1)
     suggestion = f" Did you mean {near[0]!r}?" if near else ""
     return InputError(f"Unknown {what} {value!r}. Valid: {', '.join(names)}.{suggestion}{' ' + hint if hint else ''}")
+
+
+def several_values(name: str, kind: object) -> str:
+    """Return what is wrong with a feature that holds several values in a row."""
+    return (
+        f"The feature {name!r} is of type {kind}. Valid: one value in each row. Leave it out (--drop {name}, "
+        f"partwise.scan(…, drop=[{name!r}])), or make columns of its values."
+    )

@@ -12,6 +12,7 @@ import json
 import os
 import pickle
 import secrets
+import time
 from dataclasses import dataclass
 from itertools import chain, islice
 
@@ -34,6 +35,7 @@ from partwise.experiment import (
     PredictConfig,
     ResumeConfig,
     TrainingRun,
+    claiming,
     predict,
     predicting,
     resume,
@@ -41,7 +43,7 @@ from partwise.experiment import (
     train,
     tune,
 )
-from partwise.experiment.prediction_file import PieceFiles
+from partwise.experiment.prediction_file import PieceFiles, PredictionFile
 from partwise.filesystems import Folder, new_file
 from partwise.model_store import load_model, save_model
 from partwise.runs import RunDirectory
@@ -303,6 +305,41 @@ def test_a_prediction_into_a_bucket_goes_on(stored, bucket, monkeypatch):
     monkeypatch.undo()
     assert "said.parquet" not in bucket.objects("out")
     assert _predict(stored, bucket).resumed == 3
+
+
+def _locked(bucket):
+    return PredictionFile.at(bucket.uri("out/said.parquet"), overwrite=False).locked()
+
+
+def test_a_second_prediction_into_one_object_is_refused(stored, bucket):
+    """It would delete the pieces of the first; the error says who is at work, and nothing is left in the end."""
+    with _locked(bucket):
+        with pytest.raises(InputError, match=rf"said\.parquet' is being written by another process \({os.getpid()} on"):
+            _predict(stored, bucket)
+        assert len(bucket.objects("out")) == 1  # the claim of the first
+    assert bucket.objects("out") == set()
+    assert _predict(stored, bucket).n_rows == N_ROWS
+    assert bucket.objects("out") == {"said.parquet"}
+
+
+def test_a_run_that_is_not_heard_of_any_more_claims_nothing(stored, bucket, monkeypatch):
+    """Its claim is deleted, and its pieces are taken over."""
+    monkeypatch.setattr(claiming, "_SILENT_SECONDS", -1)
+    with _locked(bucket):
+        assert _predict(stored, bucket).n_rows == N_ROWS
+        assert bucket.objects("out") == {"said.parquet"}
+
+
+def test_a_run_says_again_that_it_is_there(bucket, monkeypatch):
+    """A claim is renewed while the work lasts."""
+    monkeypatch.setattr(claiming, "_BEAT_SECONDS", 0.01)
+    with _locked(bucket):
+        (claim,) = bucket.objects("out")
+        bucket.filesystem.delete_file(f"{bucket.name}/out/{claim}")
+        end = time.monotonic() + 60
+        while claim not in bucket.objects("out") and time.monotonic() < end:
+            time.sleep(0.01)
+        assert bucket.objects("out") == {claim}
 
 
 def test_an_output_in_a_bucket_is_not_replaced_unasked(stored, bucket):

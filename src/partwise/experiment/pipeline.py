@@ -26,6 +26,7 @@ from partwise.experiment.checking import check_before_reading
 from partwise.experiment.compared_rows import ComparedRows
 from partwise.experiment.preparing import (
     Setup,
+    Tables,
     check_before_paying,
     executor_of,
     make_setup,
@@ -89,18 +90,19 @@ def compare(
     place = without_credentials(config.data)
     source = within(limit, f"Opening {place}", lambda: open_source(config.data))
     config = with_defaults(config, source)
-    check_before_reading(config, source, lambda setup, _: check_alternatives(config, setup), is_new=goes_on is None)
+    tables = Tables(config, source)
+    check_before_reading(tables, lambda setup, _: check_alternatives(config, setup), is_new=goes_on is None)
     train: Scan | None = None
-    if config.storage is not None or is_too_large(config, source):
+    if config.storage is not None or is_too_large(tables):
         say(f"Counting and sampling {place}, which is not read as a whole")
         # A cluster's workers keep to the limit piece by piece; here it is one step.
         scanned = within(
-            limit if config.address is None else None, "Counting the rows", lambda: scanned_dataset(config, source)
+            limit if config.address is None else None, "Counting the rows", lambda: scanned_dataset(tables)
         )
         dataset, train, facts = scanned.dataset, scanned.train, scanned.facts
     else:
         say(f"Reading {place}")
-        dataset, facts = within(limit, f"Reading {place}", lambda: read_dataset(config, source))
+        dataset, facts = within(limit, f"Reading {place}", lambda: read_dataset(tables))
     # 2. The setup, checked against the task; all mistakes at once.
     n_classes = None if dataset.labels is None else len(dataset.labels)
     setup = make_setup(config, dataset.task, n_classes, len(dataset.train))

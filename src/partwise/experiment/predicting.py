@@ -24,7 +24,7 @@ from partwise.protocols import Executor, Piece, Source
 from partwise.provenance import digest_of
 from partwise.records import Task
 from partwise.sources import Scan, open_source
-from partwise.tables import in_order, matched, outputs_of, with_texts
+from partwise.tables import as_known, in_order, matched, outputs_of
 from partwise.trackers.uris import without_credentials
 
 __all__ = ["PredictConfig", "Predicted", "predict"]
@@ -131,7 +131,7 @@ def _executor(config: PredictConfig) -> RayExecutor:
 
 def _opened(data: str, model: StoredModel, output: PredictionFile) -> Source:
     """Return the table, which the output must not be part of."""
-    source = with_texts(open_source(data), model.feature_kinds or {})
+    source = as_known(open_source(data), model.feature_names or (), model.feature_kinds or {})
     located = getattr(source, "located", None)  # what sources of files have
     if located is not None and output.is_among(located.filesystem, (file.path for file in located.files)):
         raise InputError(

@@ -4,9 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-import pyarrow as pa
-
 from partwise.comparison.judging import Costs, Trained, make_training
 from partwise.comparison.records import Training
 from partwise.config import TrainConfig
@@ -16,15 +13,15 @@ from partwise.executors.timeouts import within
 from partwise.experiment.changing import RunChanges
 from partwise.experiment.checking import check_before_reading, check_sums
 from partwise.experiment.pipeline import make_ensemble
-from partwise.experiment.preparing import Setup, executor_of, facts_of, make_setup, with_defaults
+from partwise.experiment.preparing import Setup, Tables, executor_of, facts_of, make_setup, with_defaults
 from partwise.experiment.recorded import GoesOn, recorded
 from partwise.experiment.recording import Recorder
 from partwise.experiment.scanning import divided_scan
 from partwise.fitting import prepare_worker
 from partwise.resources import Stopwatch
-from partwise.sources import Scan, open_source, read_blocks
+from partwise.sources import open_source
 from partwise.stores import PartitionStore
-from partwise.tables import Divided, SentRows, judge_scan
+from partwise.tables import Divided, SentRows, head, judge_scan
 from partwise.trackers.uris import without_credentials
 
 __all__ = ["TrainingRun", "train"]
@@ -67,7 +64,8 @@ def train(
     say(f"Opening {place}")
     source = within(config.step_timeout, f"Opening {place}", lambda: open_source(config.data))
     config = with_defaults(config, source)
-    check_before_reading(config, source, check_sums, is_new=goes_on is None)
+    tables = Tables(config, source)
+    check_before_reading(tables, check_sums, is_new=goes_on is None)
     within(config.step_timeout, "Writing to the partition store", PartitionStore(config.storage).check_usable)
     # 2. Workers that have imported what a fit needs.
     clock = Stopwatch()
@@ -77,7 +75,7 @@ def train(
         executor.connect()
     # 3. A counting pass: classes, groups, what is missing; and which rows are the test.
     say(f"Counting the rows of {source.name}")
-    task, divided = divided_scan(config, source, with_one_cpu(executor))
+    task, divided = divided_scan(tables, with_one_cpu(executor))
     # 4. The setup, checked against the task; all mistakes at once.
     labels = divided.labels
     setup = make_setup(config, task, None if labels is None else len(labels), divided.n_train)
@@ -137,15 +135,5 @@ def _fitted(
     )
     notes = [*divided.train.source.notes, *recorder.changes.notes(config)]
     training = make_training(about, setup.summary(config, notes), scores, model, costs)
-    recorder.training(training, model, _example(divided.train))
+    recorder.training(training, model, head(divided.train, _EXAMPLE_ROWS, with_one_cpu(executor)))
     return training
-
-
-def _example(scan: Scan) -> pd.DataFrame:
-    """Return the first rows, as the model takes them."""
-    blocks: list[pa.Table] = []
-    for block in read_blocks(scan.source, scan.features):
-        blocks.append(block.slice(0, _EXAMPLE_ROWS))
-        if sum(each.num_rows for each in blocks) >= _EXAMPLE_ROWS:
-            break
-    return pa.concat_tables(blocks).slice(0, _EXAMPLE_ROWS).to_pandas()

@@ -20,6 +20,7 @@ from partwise.experiment.checking import check_before_reading
 from partwise.experiment.compared_rows import ComparedRows
 from partwise.experiment.preparing import (
     Setup,
+    Tables,
     check_before_paying,
     executor_of,
     make_setup,
@@ -76,15 +77,16 @@ def tune(
     # 1. The table: which columns and which rows play which part.
     source = open_source(config.data)
     config = with_defaults(config, source)
-    check_before_reading(config, source, partial(_check_search, config), is_new=goes_on is None)
+    tables = Tables(config, source)
+    check_before_reading(tables, partial(_check_search, config), is_new=goes_on is None)
     train: Scan | None = None
-    if config.storage is not None or is_too_large(config, source):
+    if config.storage is not None or is_too_large(tables):
         say(f"Counting and sampling {config.data}, which is not read as a whole")
-        scanned = scanned_dataset(config, source)
+        scanned = scanned_dataset(tables)
         dataset, train, facts = scanned.dataset, scanned.train, scanned.facts
     else:
         say(f"Reading {config.data}")
-        dataset, facts = read_dataset(config, source)
+        dataset, facts = read_dataset(tables)
     # 2. The setup, checked against the task; all mistakes at once.
     n_classes = None if dataset.labels is None else len(dataset.labels)
     setup = make_setup(config, dataset.task, n_classes, len(dataset.train))

@@ -9,7 +9,7 @@ from partwise.errors import TableError
 from partwise.protocols import Piece
 from partwise.records import Task, TaskFailure, TaskOutcome
 
-__all__ = ["in_order", "one_by_one", "tasks_of"]
+__all__ = ["as_they_come", "in_order", "one_by_one", "tasks_of"]
 
 
 def tasks_of(pieces: Sequence[Piece]) -> Iterator[Task]:
@@ -27,11 +27,23 @@ def in_order(outcomes: Generator[TaskOutcome, None, None]) -> list[Any]:
     TableError
         If a task failed otherwise.
     """
-    done = {}
+    done = dict(as_they_come(outcomes))
+    return [done[index] for index in sorted(done)]
+
+
+def as_they_come(outcomes: Generator[TaskOutcome, None, None]) -> Iterator[tuple[int, Any]]:
+    """Yield the ids and values of tasks as soon as they are there; the first failure ends the other tasks.
+
+    Raises
+    ------
+    InputError
+        If a worker found that something that was given is wrong.
+    TableError
+        If a task failed otherwise.
+    """
     with closing(outcomes):
         for outcome in outcomes:
-            done[outcome.id] = _value(outcome)
-    return [done[index] for index in sorted(done)]
+            yield outcome.id, _value(outcome)
 
 
 def one_by_one(outcomes: Generator[TaskOutcome, None, None]) -> Iterator[Any]:
@@ -46,12 +58,11 @@ def one_by_one(outcomes: Generator[TaskOutcome, None, None]) -> Iterator[Any]:
     """
     early: dict[int, Any] = {}
     following = 0
-    with closing(outcomes):
-        for outcome in outcomes:
-            early[outcome.id] = _value(outcome)
-            while following in early:
-                yield early.pop(following)
-                following += 1
+    for index, value in as_they_come(outcomes):
+        early[index] = value
+        while following in early:
+            yield early.pop(following)
+            following += 1
 
 
 def _value(outcome: TaskOutcome) -> Any:

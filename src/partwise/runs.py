@@ -269,8 +269,16 @@ class RunDirectory:
             begins = os.fstat(journal.fileno()).st_size
             journal.write(lines)
         if lines:
-            self.mirror.publish_events(begins, lines)
+            self._publish_events(begins, lines)
         return entries
+
+    def _publish_events(self, begins: int, lines: bytes) -> None:
+        """Let events be found; those that could not be written are none: the next ones begin where they would have."""
+        try:
+            self.mirror.publish_events(begins, lines)
+        except BaseException:
+            os.truncate(self.path / JOURNAL, begins)
+            raise
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield the events of the journal in order; a last line that a crash cut short is no event.

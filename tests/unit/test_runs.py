@@ -225,6 +225,21 @@ def test_a_part_of_the_journal_that_is_missing_is_told(mirrored):
         _again(mirrored)
 
 
+def test_an_event_that_a_bucket_did_not_take_leaves_no_gap(mirrored, monkeypatch):
+    """What is written when it answers again can be read: the run goes on with it."""
+    mirrored.append({"event": "a"})
+    with monkeypatch.context() as patch:
+
+        def refuse(*_):
+            raise InputError("The bucket does not answer.")
+
+        patch.setattr(Folder, "write", refuse)
+        with pytest.raises(InputError, match="does not answer"):
+            mirrored.append({"event": "b", "long": "x" * 99})
+    mirrored.append({"event": "c"})
+    assert [event["event"] for event in _again(mirrored).events()] == ["a", "c"]
+
+
 def test_who_has_lost_the_directory_writes_nothing(run):
     """Neither a record nor an event."""
     run.append({"event": "a"})

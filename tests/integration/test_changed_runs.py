@@ -197,3 +197,20 @@ def test_what_cannot_be_changed_is_refused_and_changes_nothing(unchanged, monkey
         resume(ResumeConfig(directory=unchanged / "run", **asked))
     record = json.loads((unchanged / "run" / "run.json").read_text())
     assert (record["state"], record.get("changes", [])) == ("finished", [])
+
+
+def test_a_run_whose_table_is_another_one_keeps_its_changes(tmp_path):
+    """It is refused, and with the table restored it has the members that it was left with."""
+    _files(tmp_path)
+    train(TrainConfig.checked(**_settings(tmp_path)))
+    run, table = tmp_path / "run", tmp_path / "table.parquet"
+    resume(ResumeConfig(directory=run, drop=(1,), quorum=0.7))
+    table.rename(tmp_path / "aside.parquet")
+    _rows(900, 6).to_parquet(table)
+    for asked in ({"drop": (2,), "quorum": 0.5}, {"quorum": 0.6}):
+        with pytest.raises(InputError, match="has changed since the run began"):
+            resume(ResumeConfig(directory=run, **asked))
+    record = json.loads((run / "run.json").read_text())
+    assert (record["state"], [each["dropped"] for each in record["changes"]]) == ("finished", [[1]])
+    (tmp_path / "aside.parquet").replace(table)
+    assert resume(ResumeConfig(directory=run, quorum=0.5)).training.ensemble.n_dropped == 1

@@ -79,6 +79,10 @@ class Recorder:
 
     def start(self, config: FitConfig, setup: Setup, holdout: str, facts: dict[str, Any]) -> None:
         """Record the settings, the data and the software."""
+        facts = {**facts, "source": without_credentials(facts["source"])}
+        if self.goes_on:
+            self._go_on(facts)
+            return
         settings = {
             **config.model_dump(mode="json", exclude={"output", "tracking_uri", "experiment"}),
             "task": setup.task,
@@ -91,7 +95,6 @@ class Recorder:
         for name in ("data", "test", "storage", "study"):
             if settings.get(name) is not None:
                 settings[name] = without_credentials(settings[name])
-        facts = {**facts, "source": without_credentials(facts["source"])}
         for name, value in setup.learner.estimator.get_params().items():
             settings[f"learner.{name}"] = str(value)
         self.facts = {
@@ -106,9 +109,6 @@ class Recorder:
         for name in ("data", "test", "storage", "tracking_uri", "study"):
             if (given := self.facts["config"].get(name)) is not None:
                 self.facts["config"][name] = without_credentials(given)
-        if self.goes_on:
-            self._go_on(facts)
-            return
         self._write_state("running")
         tags = {f"version.{name}": number for name, number in versions().items() if name != "partwise"}
         name = f"{facts['name']} · {config.learner} x {config.partitions}"
@@ -127,6 +127,7 @@ class Recorder:
         """
         self.facts = self.directory.record()
         self.state_before = self.facts.pop("state", None)
+        self.changed_before = len(self.facts.get("changes", ()))
         known, found = self.facts.get("dataset", {}).get("digest"), facts["digest"]
         if known != found:
             raise InputError(
@@ -138,7 +139,6 @@ class Recorder:
         ended = [event for event in self.directory.events() if event["event"] == "trial_ended"]
         self._track(lambda: self.tracker.write(ended))
         told = [change.model_dump(mode="json") for change in self.changes.history]
-        self.changed_before = len(self.facts.get("changes", ()))
         new = told[self.changed_before :]
         if told:
             self.facts["changes"] = told
@@ -297,9 +297,8 @@ class Recorder:
         """Record why the run could not go on."""
         if isinstance(error, MemberFitError):
             self.failures(error.failures)
-        known = self.facts.get("changes", [])
-        if isinstance(error, InputError) and len(known) > self.changed_before:
-            self.facts["changes"] = known[: self.changed_before]
+        if isinstance(error, InputError) and len(self.changes.history) > self.changed_before:
+            self.facts["changes"] = self.facts.get("changes", [])[: self.changed_before]
             self.unchanged = "finished" if self.state_before == "finished" else None
             self._write("change_refused", message=str(error))
             return
@@ -313,6 +312,8 @@ class Recorder:
         self._track(lambda: self.tracker.close(status))
 
     def _write_state(self, state: str) -> None:
+        if not self.facts:
+            return  # the run was stopped before anything was known of it: a record that is there stays
         self.directory.write_json("run.json", {"state": state, **self.facts})
 
     def _write(self, event: str, **details: Any) -> None:

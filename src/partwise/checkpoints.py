@@ -162,8 +162,14 @@ class KeptMembers:
                 "space."
             ) from error
 
-    def keep(self, partition: int, fitted: FittedPart) -> FittedPart:
-        """Write a member, and return it with its files; a large one without the estimator that these hold."""
+    def keep(self, partition: int, fitted: FittedPart, *, for_driver: bool = True) -> FittedPart:
+        """Write a member, and return it with its files; a large one without the estimator that these hold.
+
+        Parameters
+        ----------
+        for_driver
+            Whether `loaded` will read it soon, and is to have a copy that is read quickly.
+        """
         assert fitted.estimator is not None  # noqa: S101 - narrows the type: it was fitted just now
         filesystem, folder = self._where
         pickled = fitted.estimator.tobytes()
@@ -188,7 +194,7 @@ class KeptMembers:
         files = [write_member(filesystem, folder, stem + _ENDING, file_format, record, data)]
         if len(pickled) <= _TRAVELS:
             return replace(fitted, files=tuple(files))
-        if file_format != "cloudpickle":  # skops takes a hundred times as long to read
+        if for_driver and file_format != "cloudpickle":  # skops takes a hundred times as long to read
             files.insert(0, write_member(filesystem, folder, stem + _SENT, "cloudpickle", record, pickled))
         return replace(fitted, estimator=None, files=tuple(files))
 

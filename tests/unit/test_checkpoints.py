@@ -23,6 +23,7 @@ from partwise.executors import InlineExecutor
 from partwise.fitting import FitJob, fit_members
 from partwise.partitioners import Shuffled
 from partwise.records import Part
+from partwise.search import PartitionedSearchCV
 from partwise.tables import MemoryTable
 
 RNG = np.random.default_rng(0)
@@ -319,6 +320,15 @@ def test_a_member_that_is_gone_before_it_is_read_is_told(tmp_path):
 
     with pytest.raises(ModelStoreError, match=r"no longer is the member of partition 0 .*partwise resume"):
         _watched(tmp_path, Large(), lose)
+
+
+def test_a_search_leaves_no_copies(tmp_path):
+    """Its members are asked where they are fitted: those of all its trials stay, as one file each."""
+    space, forest = {"max_depth": [3, 5]}, RandomForestClassifier(50)
+    settings = {"n_partitions": 2, "n_trials": 2, "sampler": "grid", "reduction_factor": 1, "executor": "inline"}
+    PartitionedSearchCV(forest, space, checkpoint=str(tmp_path), random_state=0, **settings).fit(X, Y)
+    assert len(_files(tmp_path)) >= 3
+    assert not list(tmp_path.rglob("*.sent"))
 
 
 def test_what_stopped_workers_left_is_tidied(tmp_path):

@@ -196,7 +196,8 @@ class Search:
         result: UnitResult = outcome.value
         if result.fitted is not None:
             running.n_fits += 1
-            running.kept.settle(replace(outcome, id=partition, value=result.fitted))
+            if not result.fitted.files:  # its worker does not see the place
+                running.kept.keep(partition, result.fitted, for_driver=False)
         running.said[partition] = result.outputs
         running.members[partition] = _spokesman(partition, result, running.there.get(partition))
         running.cpu_seconds += result.cpu_seconds + result.ask_cpu_seconds

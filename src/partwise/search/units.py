@@ -72,7 +72,9 @@ def fit_and_ask(bench: Bench, work: UnitWork) -> UnitResult:
     )
     result = _asked(bench, work, member, fitted)
     # Kept once it has answered: what cannot be asked is of no use to a search that goes on.
-    return replace(result, fitted=work.kept.keep(part.partition, fitted)) if work.kept.sees() else result
+    if not work.kept.sees():
+        return result
+    return replace(result, fitted=work.kept.keep(part.partition, fitted, for_driver=False))
 
 
 def _asked(bench: Bench, work: UnitWork, member: Member, fitted: FittedPart | None) -> UnitResult:

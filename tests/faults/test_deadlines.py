@@ -15,10 +15,10 @@ from fake_work import hang_on, hang_once, nap
 from fakes import Waits
 from partwise import RayExecutor
 from partwise.comparison.single_process import SingleJob, fit_in_fresh_process
-from partwise.config import CompareConfig, TrainConfig
+from partwise.config import CompareConfig, TrainConfig, TuneConfig
 from partwise.errors import InputError, StepTimeoutError
 from partwise.executors.timeouts import within
-from partwise.experiment import ResumeConfig, compare, resume
+from partwise.experiment import ResumeConfig, compare, preparing, resume, train, tune
 from partwise.fitting import FitJob
 from partwise.records import Task
 from partwise.tables import in_order
@@ -117,6 +117,19 @@ def test_what_this_process_reads_has_a_limit():
     with pytest.raises(StepTimeoutError, match="Reading rows was given up: no answer within 0 seconds"):
         within(0.2, "Reading rows", lambda: time.sleep(60))
     assert within(None, "Reading rows", lambda: 3) == within(20.0, "Reading rows", lambda: 3) == 3
+
+
+@pytest.mark.parametrize(
+    ("begin", "kind"),
+    [(compare, CompareConfig), (train, TrainConfig), (tune, TuneConfig)],
+    ids=lambda each: each.__name__,
+)
+def test_a_table_that_never_opens_is_not_waited_for(begin, kind, monkeypatch):
+    """By no command; the error names it, without its password."""
+    monkeypatch.setattr(preparing, "open_source", lambda _: time.sleep(60))
+    config = kind.checked(data="s3://cellar:hidden@bucket/table.parquet", target="kind", step_timeout=0.2)
+    with pytest.raises(StepTimeoutError, match=r"Opening s3://\*\*\*@bucket/table\.parquet was given up"):
+        begin(config)
 
 
 def test_a_limit_is_a_time():

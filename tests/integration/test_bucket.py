@@ -485,6 +485,22 @@ def test_a_search_in_a_bucket_needs_a_database_elsewhere(run):
         tune(config)
 
 
+def test_credentials_of_a_table_that_is_searched_are_told_nowhere(run, tmp_path):
+    """Neither in what is said nor in any file; nor are there copies of members, which a search reads one by one."""
+    run.bucket.write("table/0.parquet", ARROW)
+    said = []
+    settings = {"learner": "random_forest", "param": ("n_estimators=50",), "partitions": 2, "trials": 2}
+    done = tune(
+        TuneConfig.checked(
+            data=run.bucket.secret("table"), target="grade", output=tmp_path / "run", tracking_uri="off", **settings
+        ),
+        said.append,
+    )
+    assert "partwise compare" in " ".join(done.tuning.notes)
+    assert not [text for text in said if "hidden" in text]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"hidden" in path.read_bytes()]
+
+
 def test_the_doctor_looks_at_a_bucket(run):
     """For a run directory too; nothing is left there, and no password is told."""
     (good,) = next(look_at_run_directory(run.bucket.secret("looked"), "probe"))

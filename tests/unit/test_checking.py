@@ -11,10 +11,10 @@ from pyarrow import feather, parquet
 from partwise.config import CompareConfig, TrainConfig
 from partwise.errors import ConfigurationError, InputError
 from partwise.executors.ray_tasks import RayExecutor
-from partwise.experiment import compare, configured, plan_training, train
+from partwise.experiment import compare, configured, plan_training, scanning, train
 from partwise.experiment.checking import check_before_reading
 from partwise.experiment.preparing import Tables
-from partwise.experiment.scanning import is_too_large, scanned_dataset
+from partwise.experiment.scanning import read_or_scanned
 from partwise.sources import files, open_source
 from partwise.sources.pieces import FilePiece
 
@@ -227,9 +227,22 @@ def test_both_tables_are_measured_once(tmp_path, monkeypatch):
     seen, real = [], files.measure
     monkeypatch.setattr(files, "measure", lambda located: [seen.append(located.given), real(located)][1])
     data, test = (str(tmp_path / f"{name}.parquet") for name in ("train", "test"))
-    config = TrainConfig.checked(data=data, test=test, target="cultivar", partitions=2)
+    config = TrainConfig.checked(data=data, test=test, target="cultivar", partitions=2, storage=str(tmp_path / "store"))
     tables = Tables(config, open_source(data))
     check_before_reading(tables)
-    is_too_large(tables)
-    scanned_dataset(tables)
+    read_or_scanned(tables, lambda _: None)
     assert sorted(seen) == [test, data]
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_run_that_goes_on_takes_its_rows_as_it_did(in_memory, tmp_path, monkeypatch):
+    """However much memory is free by then: its table would count as another one."""
+    _table().to_parquet(tmp_path / "table.parquet", index=False)
+    monkeypatch.setattr(scanning, "available_memory", lambda: 1 if in_memory else None)
+    data = str(tmp_path / "table.parquet")
+    tables = Tables(CompareConfig.checked(data=data, target="cultivar", partitions=2), open_source(data))
+    first = read_or_scanned(tables, lambda _: None)
+    again = read_or_scanned(tables, lambda _: None, in_memory=in_memory)
+    assert ((first.train is None), (again.train is None)) == (not in_memory, in_memory)
+    assert again.facts["in_memory"] == in_memory
+    assert again.facts["digest"] != first.facts["digest"]

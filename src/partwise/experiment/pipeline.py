@@ -19,7 +19,6 @@ from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.errors import PartwiseError
 from partwise.evaluation import Outputs, Truth, widened
 from partwise.executors.ray_tasks import RayExecutor
-from partwise.executors.timeouts import within
 from partwise.experiment.alternatives import check_alternatives, incremental_model, wants_incremental
 from partwise.experiment.changing import RunChanges
 from partwise.experiment.checking import check_before_reading
@@ -30,18 +29,15 @@ from partwise.experiment.preparing import (
     check_before_paying,
     executor_of,
     make_setup,
-    read_dataset,
+    opened,
     with_defaults,
 )
 from partwise.experiment.recorded import GoesOn, recorded
 from partwise.experiment.recording import Recorder
-from partwise.experiment.scanning import is_too_large, scanned_dataset
+from partwise.experiment.scanning import read_or_scanned
 from partwise.fitting import FitJob, prepare_worker
 from partwise.resources import Stopwatch
-from partwise.sources import Scan, open_source
-from partwise.stores import PartitionStore
 from partwise.tables import SentRows
-from partwise.trackers.uris import without_credentials
 
 __all__ = ["ComparisonRun", "compare", "make_ensemble"]
 
@@ -86,30 +82,17 @@ def compare(
         If the run fails; it is recorded as failed.
     """
     # 1. The table: which columns and which rows play which part.
-    limit = config.step_timeout
-    place = without_credentials(config.data)
-    source = within(limit, f"Opening {place}", lambda: open_source(config.data))
+    source = opened(config)
     config = with_defaults(config, source)
     tables = Tables(config, source)
     check_before_reading(tables, lambda setup, _: check_alternatives(config, setup), is_new=goes_on is None)
-    train: Scan | None = None
-    if config.storage is not None or is_too_large(tables):
-        say(f"Counting and sampling {place}, which is not read as a whole")
-        # A cluster's workers keep to the limit piece by piece; here it is one step.
-        scanned = within(
-            limit if config.address is None else None, "Counting the rows", lambda: scanned_dataset(tables)
-        )
-        dataset, train, facts = scanned.dataset, scanned.train, scanned.facts
-    else:
-        say(f"Reading {place}")
-        dataset, facts = within(limit, f"Reading {place}", lambda: read_dataset(tables))
+    scanned = read_or_scanned(tables, say, in_memory=None if goes_on is None else goes_on.in_memory)
+    dataset, facts = scanned.dataset, scanned.facts
     # 2. The setup, checked against the task; all mistakes at once.
     n_classes = None if dataset.labels is None else len(dataset.labels)
     setup = make_setup(config, dataset.task, n_classes, len(dataset.train))
-    if train is None:
+    if scanned.train is None:
         check_before_paying(config, dataset, setup)
-    else:
-        within(limit, "Writing to the partition store", PartitionStore(config.storage).check_usable)
     changes = RunChanges() if goes_on is None else goes_on.changes
     changes.check(setup.recipe, config.quorum)
     # 3. Where the run is recorded; both places are tried before anything is fitted.
@@ -117,7 +100,7 @@ def compare(
     with recorded(config, goes_on) as recorder:
         recorder.start(config, setup, dataset.holdout.description, facts)
         summary = setup.summary(config, [*facts["notes"], *changes.notes(config, dataset.test)])
-        rows = ComparedRows(dataset, train)
+        rows = ComparedRows(dataset, scanned.train)
         comparison = _measure(config, rows, setup, summary, recorder, say, show_progress=show_progress)
     return ComparisonRun(
         comparison=comparison,

@@ -14,6 +14,7 @@ from partwise.errors import InputError, Mistakes
 from partwise.evaluation import Metric, resolve_metric
 from partwise.executors.ray_cluster import is_connected, most_cpus
 from partwise.executors.ray_tasks import RayExecutor
+from partwise.executors.timeouts import within
 from partwise.learners import make_learner, parse_parameters
 from partwise.learners.updates import passes_of
 from partwise.naming import label
@@ -25,6 +26,7 @@ from partwise.records import Learner
 from partwise.selection import Auto, asked_for
 from partwise.sources import FlightsSource, Scan, open_source, read_table
 from partwise.tables import as_known, kinds_of_schema
+from partwise.trackers.uris import without_credentials
 from partwise.validation import check_estimator, check_takes_weights, read_weights
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "executor_of",
     "facts_of",
     "make_setup",
+    "opened",
     "read_dataset",
     "scan_of",
     "with_defaults",
@@ -115,8 +118,10 @@ class Tables:
         """The table of test rows; what is text in the other table is read as text, also from files of digits."""
         if self.config.test is None:
             return None
-        schema = self.source.schema()
-        return as_known(open_source(str(self.config.test)), schema.names, kinds_of_schema(schema))
+        schema, test = self.source.schema(), str(self.config.test)
+        place, limit = without_credentials(test), self.config.step_timeout
+        source = within(limit, f"Opening {place}", lambda: open_source(test))
+        return as_known(source, schema.names, kinds_of_schema(schema))
 
     @cached_property
     def test(self) -> Scan | None:
@@ -130,6 +135,20 @@ class Tables:
         if self.test_source is None:
             return None
         return replace(scan_of(self.test_source, self.config, "the test table"), features=self.scan.features)
+
+
+def opened(config: FitConfig) -> Source:
+    """Return the source of the table.
+
+    Raises
+    ------
+    InputError
+        If it cannot be opened.
+    StepTimeoutError
+        If that takes longer than a step may.
+    """
+    place = without_credentials(config.data)
+    return within(config.step_timeout, f"Opening {place}", lambda: open_source(config.data))
 
 
 def read_dataset(tables: Tables) -> tuple[Dataset, dict[str, Any]]:
@@ -157,6 +176,7 @@ def read_dataset(tables: Tables) -> tuple[Dataset, dict[str, Any]]:
         "schema": {str(name): str(dtype) for name, dtype in table.dtypes.items()},
         "n_train": len(dataset.train),
         "n_test": len(dataset.test),
+        "in_memory": True,
     }
     return dataset, facts
 
@@ -210,6 +230,7 @@ def facts_of(config: FitConfig, source: Source, n_rows: int, notes: list[str]) -
         "n_columns": len(schema.names),
         "target": config.target,
         "schema": {each.name: str(each.type) for each in schema},
+        "in_memory": False,
     }
 
 

@@ -24,6 +24,12 @@ class GoesOn:
     trust: bool = False
     changes: RunChanges = field(default_factory=RunChanges)
 
+    @property
+    def in_memory(self) -> bool | None:
+        """Whether the table was read when the run began, None where its record does not say."""
+        said = self.directory.record().get("dataset", {}).get("in_memory")
+        return said if isinstance(said, bool) else None
+
 
 @contextmanager
 def recorded(config: FitConfig, goes_on: GoesOn | None = None) -> Iterator[Recorder]:

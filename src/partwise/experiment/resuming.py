@@ -11,14 +11,14 @@ from partwise.checkpoints import Checkpoint
 from partwise.comparison.records import Comparison, Training, Tuning
 from partwise.config import CompareConfig, FitConfig, TrainConfig, TuneConfig
 from partwise.errors import InputError
+from partwise.executors.timeouts import within
 from partwise.experiment.changing import AddedRows, Change, RunChanges
 from partwise.experiment.pipeline import ComparisonRun, compare
-from partwise.experiment.preparing import with_defaults
+from partwise.experiment.preparing import opened, with_defaults
 from partwise.experiment.recorded import GoesOn
 from partwise.experiment.training import TrainingRun, train
 from partwise.experiment.tuning import TuningRun, tune
 from partwise.runs import RunDirectory
-from partwise.sources import open_source
 from partwise.trackers.uris import without_credentials
 
 __all__ = ["ResumeConfig", "resume"]
@@ -126,8 +126,11 @@ def _changed(
     """Return the settings, and all changes of the run with the rows of the tables that were added."""
     if change is None and not record.get("changes"):
         return config, RunChanges()
-    source = open_source(config.data)
-    changes = RunChanges.of(record, change, with_defaults(config, source), source)
+    source = opened(config)
+    complete = with_defaults(config, source)
+    changes = within(
+        config.step_timeout, "Reading the added tables", lambda: RunChanges.of(record, change, complete, source)
+    )
     return config.model_copy(update={"quorum": changes.quorum or config.quorum}), changes
 
 

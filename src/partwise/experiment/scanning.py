@@ -1,6 +1,7 @@
 """Compare on a table that is larger than memory: the ensemble on all rows, one model on those that it can hold."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -10,13 +11,16 @@ from partwise.comparison.dataset import Dataset
 from partwise.comparison.holdout import Holdout
 from partwise.executors import InlineExecutor
 from partwise.executors.ray_tasks import RayExecutor
-from partwise.experiment.preparing import Tables, TaskName, facts_of
+from partwise.executors.timeouts import within
+from partwise.experiment.preparing import Tables, TaskName, facts_of, read_dataset
 from partwise.protocols import Executor
 from partwise.resources import available_memory
 from partwise.sources import Scan
+from partwise.stores import PartitionStore
 from partwise.tables import Divided, divide, take, task_of
+from partwise.trackers.uris import without_credentials
 
-__all__ = ["Scanned", "divided_scan", "is_too_large", "scanned_dataset"]
+__all__ = ["Scanned", "divided_scan", "read_or_scanned"]
 
 _SHARE = 1 / 4
 """A table that would take more than this share of the free memory is not read into it."""
@@ -27,24 +31,54 @@ _MOST_TEST_ROWS = 200_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scanned:
-    """The rows of a comparison in which the ensemble is fitted from files.
+    """The rows of a comparison.
 
     Parameters
     ----------
     dataset
         The training rows of one model, which may be a sample, and the test rows that both are judged on.
     train
-        The training rows of the ensemble.
+        The training rows of the ensemble where it is fitted from files, None where ``dataset`` has them.
     facts
         What is recorded of the table.
     """
 
     dataset: Dataset
-    train: Scan
+    train: Scan | None
     facts: dict[str, Any]
 
 
-def is_too_large(tables: Tables) -> bool:
+def read_or_scanned(tables: Tables, say: Callable[[str], None], *, in_memory: bool | None = None) -> Scanned:
+    """Return the rows of a comparison: read, or counted and sampled where they are many, or are to be stored.
+
+    Parameters
+    ----------
+    in_memory
+        What was done when the run began, which goes on in the same way however much memory is free now; None where
+        it begins, and the free memory decides.
+
+    Raises
+    ------
+    InputError
+        If the table lacks what the configuration names, rows are wrong, or the store cannot be written to.
+    StepTimeoutError
+        If it takes longer than a step may.
+    """
+    config, place = tables.config, without_credentials(tables.config.data)
+    limit = config.step_timeout
+    if in_memory is None:
+        in_memory = config.storage is None and not within(limit, f"Looking at {place}", lambda: _is_too_large(tables))
+    if in_memory:
+        say(f"Reading {place}")
+        dataset, facts = within(limit, f"Reading {place}", lambda: read_dataset(tables))
+        return Scanned(dataset=dataset, train=None, facts=facts)
+    say(f"Counting and sampling {place}, which is not read as a whole")
+    within(limit, "Writing to the partition store", PartitionStore(config.storage).check_usable)
+    # A cluster's workers keep to the limit piece by piece; here it is one step.
+    return within(limit if config.address is None else None, "Counting the rows", lambda: _scanned(tables))
+
+
+def _is_too_large(tables: Tables) -> bool:
     """Return whether the tables would take over a quarter of the free memory; False where that is not known."""
     free = available_memory()
     scans = [each for each in (tables.scan, tables.test) if each is not None]
@@ -65,7 +99,7 @@ def divided_scan(tables: Tables, executor: Executor) -> tuple[TaskName, Divided]
     return task, divide(scan, task, executor, share=share, seed=config.seed, test=test, split=split)
 
 
-def scanned_dataset(tables: Tables) -> Scanned:
+def _scanned(tables: Tables) -> Scanned:
     """Return the rows of a comparison: counted in place, and sampled where they are needed in memory.
 
     On this machine it is done in this process, as Ray must not be there when one model is timed.

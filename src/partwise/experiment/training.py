@@ -13,13 +13,12 @@ from partwise.executors.timeouts import within
 from partwise.experiment.changing import RunChanges
 from partwise.experiment.checking import check_before_reading, check_sums
 from partwise.experiment.pipeline import make_ensemble
-from partwise.experiment.preparing import Setup, Tables, executor_of, facts_of, make_setup, with_defaults
+from partwise.experiment.preparing import Setup, Tables, executor_of, facts_of, make_setup, opened, with_defaults
 from partwise.experiment.recorded import GoesOn, recorded
 from partwise.experiment.recording import Recorder
 from partwise.experiment.scanning import divided_scan
 from partwise.fitting import prepare_worker
 from partwise.resources import Stopwatch
-from partwise.sources import open_source
 from partwise.stores import PartitionStore
 from partwise.tables import Divided, SentRows, head, judge_scan
 from partwise.trackers.uris import without_credentials
@@ -60,9 +59,8 @@ def train(
         If the run fails; it is recorded as failed.
     """
     # 1. The table: nothing is read yet but its schema.
-    place = without_credentials(config.data)
-    say(f"Opening {place}")
-    source = within(config.step_timeout, f"Opening {place}", lambda: open_source(config.data))
+    say(f"Opening {without_credentials(config.data)}")
+    source = opened(config)
     config = with_defaults(config, source)
     tables = Tables(config, source)
     check_before_reading(tables, check_sums, is_new=goes_on is None)

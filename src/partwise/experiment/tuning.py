@@ -24,12 +24,12 @@ from partwise.experiment.preparing import (
     check_before_paying,
     executor_of,
     make_setup,
-    read_dataset,
+    opened,
     with_defaults,
 )
 from partwise.experiment.recorded import GoesOn, recorded
 from partwise.experiment.recording import Recorder
-from partwise.experiment.scanning import is_too_large, scanned_dataset
+from partwise.experiment.scanning import read_or_scanned
 from partwise.filesystems import Folder
 from partwise.fitting import prepare_worker
 from partwise.learners import parse_parameters
@@ -37,8 +37,8 @@ from partwise.learners.checking import with_parameters
 from partwise.progress import trial_progress
 from partwise.resources import Stopwatch
 from partwise.search import PartitionedSearchCV, SearchTrial, Space, check_sampler, default_space, read_space
-from partwise.sources import Scan, open_source
 from partwise.tables import SentRows
+from partwise.trackers.uris import without_credentials
 
 __all__ = ["TuningRun", "tune"]
 
@@ -75,28 +75,22 @@ def tune(
         If the run fails; it is recorded as failed.
     """
     # 1. The table: which columns and which rows play which part.
-    source = open_source(config.data)
+    source = opened(config)
     config = with_defaults(config, source)
     tables = Tables(config, source)
     check_before_reading(tables, partial(_check_search, config), is_new=goes_on is None)
-    train: Scan | None = None
-    if config.storage is not None or is_too_large(tables):
-        say(f"Counting and sampling {config.data}, which is not read as a whole")
-        scanned = scanned_dataset(tables)
-        dataset, train, facts = scanned.dataset, scanned.train, scanned.facts
-    else:
-        say(f"Reading {config.data}")
-        dataset, facts = read_dataset(tables)
+    scanned = read_or_scanned(tables, say, in_memory=None if goes_on is None else goes_on.in_memory)
+    dataset, facts = scanned.dataset, scanned.facts
     # 2. The setup, checked against the task; all mistakes at once.
     n_classes = None if dataset.labels is None else len(dataset.labels)
     setup = make_setup(config, dataset.task, n_classes, len(dataset.train))
     _check_search(config, setup, n_classes)
-    if train is None:
+    if scanned.train is None:
         check_before_paying(config, dataset, setup)
     # 3. Where the run is recorded; both places are tried before anything is fitted.
     with recorded(config, goes_on) as recorder:
         recorder.start(config, setup, dataset.holdout.description, facts)
-        rows = ComparedRows(dataset, train)
+        rows = ComparedRows(dataset, scanned.train)
         tuning = _searched(config, setup, rows, facts["notes"], recorder, say, show_progress=show_progress)
     return TuningRun(
         tuning=tuning,
@@ -235,8 +229,8 @@ def _scores(dataset: Dataset, setup: Setup, model: Any, outputs: Any) -> dict[st
 
 def _comparison(config: TuneConfig, params: Mapping[str, Any]) -> str:
     """Return the command that compares the best configuration with one model of the same parameters."""
-    given = ["partwise", "compare", config.data, "--target", str(config.target), "--learner", config.learner]
-    given += ["--partitions", str(config.partitions)]
+    given = ["partwise", "compare", without_credentials(config.data), "--target", str(config.target)]
+    given += ["--learner", config.learner, "--partitions", str(config.partitions)]
     for text in (*config.param, *(f"{name}={value}" for name, value in params.items())):
         given += ["--param", text]
     return shlex.join(given)

@@ -76,7 +76,7 @@ class FitConfig(BaseModel):
     task: TaskName = "auto"
     metric: str | None = None
     test_size: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    test: Path | None = None
+    test: str | Path | None = None
     split_column: str | None = None
     time: str | None = None
     weight: str | None = None

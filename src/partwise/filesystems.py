@@ -15,6 +15,7 @@ import fsspec
 import pyarrow as pa
 from pyarrow import fs
 
+from partwise.credentials import without_credentials
 from partwise.errors import InputError
 
 __all__ = ["WILD", "Folder", "below", "new_file", "open_filesystem", "read_whole", "write_small", "write_whole"]
@@ -41,6 +42,7 @@ def open_filesystem(given: str) -> tuple[fs.FileSystem, str, str]:
     scheme = _SCHEME.match(given)
     if scheme is None:
         return fs.LocalFileSystem(), str(Path(given).expanduser().absolute()), "file://"
+    shown = without_credentials(given)
     try:
         # A glob is no part of a URI: the file system is opened without it.
         asked = _SETTINGS.search(given)
@@ -57,12 +59,12 @@ def open_filesystem(given: str) -> tuple[fs.FileSystem, str, str]:
             opened, path = fsspec.core.url_to_fs(given)
         except (ImportError, ValueError) as error:
             raise InputError(
-                f"{given!r} cannot be opened: {refused}. {error}. Correct the URI, install what reads it, or copy the "
+                f"{shown!r} cannot be opened: {refused}. {error}. Correct the URI, install what reads it, or copy the "
                 "files."
             ) from error
         filesystem = fs.PyFileSystem(fs.FSSpecHandler(opened))
     except OSError as error:
-        raise InputError(f"{given!r} cannot be opened: {error}. Check the URI and the credentials.") from error
+        raise InputError(f"{shown!r} cannot be opened: {error}. Check the URI and the credentials.") from error
     return filesystem, path, "file://" if filesystem.type_name == "local" else scheme.group()
 
 

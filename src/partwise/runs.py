@@ -15,12 +15,12 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 from pyarrow import fs
 
+from partwise.credentials import without_credentials
 from partwise.errors import InputError
 from partwise.filesystems import Folder, below
 from partwise.jsonable import plain
 from partwise.locks import RunLock
 from partwise.mirrors import BucketMirror, Mirror, NoMirror
-from partwise.trackers.uris import without_credentials
 
 __all__ = ["JOURNAL", "RunDirectory", "default_run_directory"]
 

@@ -485,6 +485,16 @@ def test_a_search_in_a_bucket_needs_a_database_elsewhere(run):
         tune(config)
 
 
+@pytest.mark.parametrize("path", ["nothing.parquet", "nothing*", "several"])
+def test_a_table_that_is_not_there_is_told_without_its_credentials(path, bucket):
+    """What opens it names it as it was given, but for them."""
+    for name in ("several/a.parquet", "several/b.csv"):
+        bucket.write(name, ARROW)
+    with pytest.raises(InputError, match=rf"s3://\*\*\*@{bucket.name}/") as told:
+        open_source(bucket.secret(path))
+    assert "hidden" not in str(told.value)
+
+
 def test_credentials_of_a_table_that_is_searched_are_told_nowhere(run, tmp_path):
     """Neither in what is said nor in any file; nor are there copies of members, which a search reads one by one."""
     run.bucket.write("table/0.parquet", ARROW)
@@ -492,7 +502,12 @@ def test_credentials_of_a_table_that_is_searched_are_told_nowhere(run, tmp_path)
     settings = {"learner": "random_forest", "param": ("n_estimators=50",), "partitions": 2, "trials": 2}
     done = tune(
         TuneConfig.checked(
-            data=run.bucket.secret("table"), target="grade", output=tmp_path / "run", tracking_uri="off", **settings
+            data=run.bucket.secret("table"),
+            test=run.bucket.secret("table"),
+            target="grade",
+            output=tmp_path / "run",
+            tracking_uri="off",
+            **settings,
         ),
         said.append,
     )

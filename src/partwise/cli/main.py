@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from partwise.cli.program import Interrupted, app
+from partwise.credentials import without_credentials
 from partwise.errors import InputError, MissingExtraError, PartwiseError, StepTimeoutError
 
 __all__ = ["main"]
@@ -77,7 +78,9 @@ def _stopping_on_signals() -> Iterator[None]:
 
 
 def _complain(message: str, code: int) -> int:
-    Console(stderr=True).print(f"[bold red]Error[/bold red] {escape(message)}", soft_wrap=True, highlight=False)
+    Console(stderr=True).print(
+        f"[bold red]Error[/bold red] {escape(without_credentials(message))}", soft_wrap=True, highlight=False
+    )
     return code
 
 

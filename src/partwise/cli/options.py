@@ -41,7 +41,7 @@ MatchUpdates = Annotated[
 Task = Annotated[str, typer.Option(help="auto, classification or regression.")]
 Metric = Annotated[str | None, typer.Option(help="A scikit-learn scorer name; accuracy or r2 if absent.")]
 TestSize = Annotated[float, typer.Option(help="Share of the rows held out as test.")]
-Test = Annotated[Path | None, typer.Option(help="Table of test rows.")]
+Test = Annotated[str | None, typer.Option(help="Table of test rows, as the table itself.")]
 SplitColumn = Annotated[str | None, typer.Option(help="Column that says train or test.")]
 Time = Annotated[str | None, typer.Option(help="Column of times: the last share is the test. Not a feature.")]
 Weight = Annotated[str | None, typer.Option(help="Column of weights, for the fits. Not a feature.")]

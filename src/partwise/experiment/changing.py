@@ -9,6 +9,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from partwise.config import FitConfig
+from partwise.credentials import without_credentials
 from partwise.ensemble import Addition
 from partwise.errors import InputError
 from partwise.experiment.preparing import scan_of
@@ -19,7 +20,6 @@ from partwise.recipes import Recipe
 from partwise.sources import Scan, open_source, read_table
 from partwise.tables import as_fitted, kinds_of_schema
 from partwise.targets import target_column, target_values
-from partwise.trackers.uris import without_credentials
 
 __all__ = ["AddedRows", "Change", "RunChanges"]
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from partwise import __version__
+from partwise.credentials import without_credentials
 from partwise.errors import InputError, unknown_choice
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.executors.timeouts import within
@@ -25,7 +26,6 @@ from partwise.provenance import digest_of
 from partwise.records import Task
 from partwise.sources import Scan, open_source
 from partwise.tables import as_known, in_order, matched, outputs_of
-from partwise.trackers.uris import without_credentials
 
 __all__ = ["PredictConfig", "Predicted", "predict"]
 

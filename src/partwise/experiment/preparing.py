@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 from partwise.comparison.dataset import Dataset, Roles, check_columns, listed, make_dataset
 from partwise.comparison.judging import Summary
 from partwise.config import FitConfig
+from partwise.credentials import without_credentials
 from partwise.cutting import cut, row_keys
 from partwise.encoders import TableEncoder
 from partwise.errors import InputError, Mistakes
@@ -26,7 +27,6 @@ from partwise.records import Learner
 from partwise.selection import Auto, asked_for
 from partwise.sources import FlightsSource, Scan, open_source, read_table
 from partwise.tables import as_known, kinds_of_schema
-from partwise.trackers.uris import without_credentials
 from partwise.validation import check_estimator, check_takes_weights, read_weights
 
 __all__ = [
@@ -218,17 +218,18 @@ def scan_of(source: Source, config: FitConfig, where: str = "the table") -> Scan
     return Scan.of(source, roles.target, weight=roles.weight, group=roles.group, time=roles.time, drop=dropped)
 
 
-def facts_of(config: FitConfig, source: Source, n_rows: int, notes: list[str]) -> dict[str, Any]:
-    """Return what is recorded of a table that was not read as a whole: its digest is of the files' fingerprints."""
-    schema = source.schema()
+def facts_of(tables: Tables, n_rows: int, notes: list[str]) -> dict[str, Any]:
+    """Return what is recorded of tables that were not read as a whole: their digest is of the files' fingerprints."""
+    source, schema = tables.source, tables.source.schema()
+    sources = [source] if tables.test_source is None else [source, tables.test_source]
     return {
         "name": source.name,
         "notes": notes,
         "source": source.uri,
-        "digest": digest_of(piece.fingerprint for piece in source.pieces()),
+        "digest": digest_of(piece.fingerprint for each in sources for piece in each.pieces()),
         "n_rows": n_rows,
         "n_columns": len(schema.names),
-        "target": config.target,
+        "target": tables.config.target,
         "schema": {each.name: str(each.type) for each in schema},
         "in_memory": False,
     }

@@ -19,6 +19,7 @@ from partwise.comparison.judging import Judged
 from partwise.comparison.records import Comparison, Training, Tuning
 from partwise.comparison.single_process import SingleResult
 from partwise.config import FitConfig
+from partwise.credentials import without_credentials
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.errors import InputError, MemberFitError, PartwiseError
 from partwise.evaluation import (
@@ -43,7 +44,6 @@ from partwise.report.search_plots import SearchPlotData, write_search_plots
 from partwise.resources import Usage
 from partwise.runs import RunDirectory
 from partwise.search import PartitionedSearchCV, SearchTrial
-from partwise.trackers.uris import without_credentials
 
 __all__ = ["Recorder"]
 
@@ -297,12 +297,13 @@ class Recorder:
         """Record why the run could not go on."""
         if isinstance(error, MemberFitError):
             self.failures(error.failures)
+        message = without_credentials(str(error))
         if isinstance(error, InputError) and len(self.changes.history) > self.changed_before:
             self.facts["changes"] = self.facts.get("changes", [])[: self.changed_before]
             self.unchanged = "finished" if self.state_before == "finished" else None
-            self._write("change_refused", message=str(error))
+            self._write("change_refused", message=message)
             return
-        self._write("run_failed", error_type=type(error).__name__, message=str(error))
+        self._write("run_failed", error_type=type(error).__name__, message=message)
 
     def finish(self, status: str) -> None:
         """Record how the run ended; one that was to be changed, and cannot be, is what it was."""

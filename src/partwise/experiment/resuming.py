@@ -10,6 +10,7 @@ from typing import Any
 from partwise.checkpoints import Checkpoint
 from partwise.comparison.records import Comparison, Training, Tuning
 from partwise.config import CompareConfig, FitConfig, TrainConfig, TuneConfig
+from partwise.credentials import without_credentials
 from partwise.errors import InputError
 from partwise.executors.timeouts import within
 from partwise.experiment.changing import AddedRows, Change, RunChanges
@@ -19,7 +20,6 @@ from partwise.experiment.recorded import GoesOn
 from partwise.experiment.training import TrainingRun, train
 from partwise.experiment.tuning import TuningRun, tune
 from partwise.runs import RunDirectory
-from partwise.trackers.uris import without_credentials
 
 __all__ = ["ResumeConfig", "resume"]
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from partwise.comparison.dataset import Dataset
 from partwise.comparison.holdout import Holdout
+from partwise.credentials import without_credentials
 from partwise.executors import InlineExecutor
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.executors.timeouts import within
@@ -18,7 +19,6 @@ from partwise.resources import available_memory
 from partwise.sources import Scan
 from partwise.stores import PartitionStore
 from partwise.tables import Divided, divide, take, task_of
-from partwise.trackers.uris import without_credentials
 
 __all__ = ["Scanned", "divided_scan", "read_or_scanned"]
 
@@ -136,7 +136,7 @@ def _scanned(tables: Tables) -> Scanned:
         weights=train.weights,
         test_groups=test.groups,
     )
-    facts = facts_of(config, source, divided.n_train + divided.n_test, notes)
+    facts = facts_of(tables, divided.n_train + divided.n_test, notes)
     return Scanned(dataset=dataset, train=divided.train, facts=facts)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from partwise.comparison.judging import Costs, Trained, make_training
 from partwise.comparison.records import Training
 from partwise.config import TrainConfig
+from partwise.credentials import without_credentials
 from partwise.executors import with_one_cpu
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.executors.timeouts import within
@@ -21,7 +22,6 @@ from partwise.fitting import prepare_worker
 from partwise.resources import Stopwatch
 from partwise.stores import PartitionStore
 from partwise.tables import Divided, SentRows, head, judge_scan
-from partwise.trackers.uris import without_credentials
 
 __all__ = ["TrainingRun", "train"]
 
@@ -82,7 +82,7 @@ def train(
     changes.check(setup.recipe, config.quorum)
     # 5. Where the run is recorded; both places are tried before anything is fitted.
     with recorded(config, goes_on) as recorder:
-        facts = facts_of(config, source, divided.n_train + divided.n_test, list(source.notes))
+        facts = facts_of(tables, divided.n_train + divided.n_test, list(source.notes))
         recorder.start(config, setup, divided.description, facts)
         training = _fitted(config, setup, divided, executor, recorder, say, clock, show_progress=show_progress)
     return TrainingRun(

@@ -13,6 +13,7 @@ from partwise.comparison.dataset import Dataset
 from partwise.comparison.judging import Costs, Trained, make_tuning
 from partwise.comparison.records import Tuning
 from partwise.config import TuneConfig
+from partwise.credentials import without_credentials
 from partwise.errors import InputError
 from partwise.evaluation import Outputs, Truth, scores_of, widened
 from partwise.executors.ray_tasks import RayExecutor
@@ -38,7 +39,6 @@ from partwise.progress import trial_progress
 from partwise.resources import Stopwatch
 from partwise.search import PartitionedSearchCV, SearchTrial, Space, check_sampler, default_space, read_space
 from partwise.tables import SentRows
-from partwise.trackers.uris import without_credentials
 
 __all__ = ["TuningRun", "tune"]
 

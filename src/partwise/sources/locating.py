@@ -8,6 +8,7 @@ from pathlib import Path
 from fsspec.implementations.arrow import ArrowFSWrapper
 from pyarrow import fs
 
+from partwise.credentials import without_credentials
 from partwise.errors import InputError
 from partwise.filesystems import WILD, open_filesystem
 
@@ -88,14 +89,15 @@ def locate(given: str) -> Located:
         If there are none, they are of several formats or an unknown one, or the URI cannot be opened.
     """
     filesystem, path, prefix = open_filesystem(given)
+    shown = without_credentials(given)
     try:
-        found, base = _found(given, filesystem, path, prefix)
+        found, base = _found(shown, filesystem, path, prefix)
     except OSError as error:
-        raise InputError(f"{given!r} cannot be reached: {error}. Check the address and the credentials.") from error
+        raise InputError(f"{shown!r} cannot be reached: {error}. Check the address and the credentials.") from error
     files = tuple(FileFacts.of(each) for each in sorted(found, key=lambda each: each.path))
     # Some programs write an empty partition as a CSV file without even a header: it has no rows to lose.
     full = tuple(file for file in files if not _is_empty_csv(filesystem, file))
-    return Located(given, filesystem, full or files, _one_format(given, files), base, prefix)
+    return Located(given, filesystem, full or files, _one_format(shown, files), base, prefix)
 
 
 def _is_empty_csv(filesystem: fs.FileSystem, file: FileFacts) -> bool:

@@ -2,9 +2,9 @@
 
 from importlib import import_module
 
+from partwise.credentials import without_credentials
 from partwise.protocols import Tracker
 from partwise.trackers.null import NullTracker
-from partwise.trackers.uris import without_credentials
 
 __all__ = ["NullTracker", "make_tracker", "without_credentials"]
 

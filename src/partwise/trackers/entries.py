@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from partwise.trackers.uris import without_credentials
+from partwise.credentials import without_credentials
 
 __all__ = [
     "clipped",

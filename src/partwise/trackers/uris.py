@@ -8,6 +8,8 @@ from pathlib import Path
 from shlex import quote
 from urllib.parse import urlsplit
 
+from partwise.credentials import without_credentials
+
 __all__ = [
     "absolute_uri",
     "artifact_folder",
@@ -21,23 +23,6 @@ __all__ = [
 _SQLITE = "sqlite:///"
 _PORTS = {"mssql": 1433, "mysql": 3306, "postgresql": 5432}
 _SECONDS = 5.0
-
-# user:password@, with slashes and at-signs in the password as SQLAlchemy takes them, but not host:port/path@more
-_USER = re.compile(r"://(?:[^:/\s@]*:(?!\d+(?:/|\s|$))[^\s@]*|[^/\s@]*)(?:@[^/\s@]*)*@")
-_QUERY = re.compile(
-    r"([?&;](?:[^=&;\s]*(?:password|passwd|pwd|token|secret|sig|signature|credential|key))=)[^&;\s]+", re.IGNORECASE
-)
-
-
-def without_credentials(uri: str) -> str:
-    """Return a URI, or a text that holds URIs, with ``***`` in place of users, passwords and tokens.
-
-    Examples
-    --------
-    >>> without_credentials("postgresql://ann:secret@db.example.org/runs")
-    'postgresql://***@db.example.org/runs'
-    """
-    return _QUERY.sub(r"\1***", _USER.sub("://***@", uri))
 
 
 def sqlite_file(uri: str) -> Path | None:

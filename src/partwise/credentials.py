@@ -2,7 +2,7 @@
 
 import re
 
-__all__ = ["without_credentials"]
+__all__ = ["without_credentials", "without_masks"]
 
 # user:password@, with slashes and at-signs in the password as SQLAlchemy takes them, but not host:port/path@more
 _USER = re.compile(r"://(?:[^:/\s@]*:(?!\d+(?:/|\s|$))[^\s@]*|[^/\s@]*)(?:@[^/\s@]*)*@")
@@ -20,3 +20,18 @@ def without_credentials(uri: str) -> str:
     'postgresql://***@db.example.org/runs'
     """
     return _QUERY.sub(r"\1***", _USER.sub("://***@", uri))
+
+
+def without_masks(uri: str) -> str:
+    """Return a URI from which credentials were removed as one that has none: those of the environment then count.
+
+    Examples
+    --------
+    >>> without_masks("s3://***@bucket/table?scheme=http&session_token=***")
+    's3://bucket/table?scheme=http'
+    """
+    if "***" not in uri:
+        return uri
+    place, _, settings = uri.replace("://***@", "://").partition("?")
+    kept = [each for each in settings.split("&") if each and not each.endswith("=***")]
+    return f"{place}?{'&'.join(kept)}" if kept else place

@@ -495,25 +495,30 @@ def test_a_table_that_is_not_there_is_told_without_its_credentials(path, bucket)
     assert "hidden" not in str(told.value)
 
 
-def test_credentials_of_a_table_that_is_searched_are_told_nowhere(run, tmp_path):
-    """Neither in what is said nor in any file; nor are there copies of members, which a search reads one by one."""
+@pytest.fixture(scope="module")
+def searched(run, tmp_path_factory):
+    """A search over a table in a bucket whose URI has credentials: its directory, what it gave, and what it said."""
+    place, said = tmp_path_factory.mktemp("searched") / "run", []
     run.bucket.write("table/0.parquet", ARROW)
-    said = []
-    settings = {"learner": "random_forest", "param": ("n_estimators=50",), "partitions": 2, "trials": 2}
-    done = tune(
-        TuneConfig.checked(
-            data=run.bucket.secret("table"),
-            test=run.bucket.secret("table"),
-            target="grade",
-            output=tmp_path / "run",
-            tracking_uri="off",
-            **settings,
-        ),
-        said.append,
-    )
+    data, settings = run.bucket.secret("table"), {"learner": "tree", "partitions": 2, "trials": 2}
+    config = TuneConfig.checked(data=data, test=data, target="grade", output=place, tracking_uri="off", **settings)
+    return place, tune(config, said.append), said
+
+
+def test_credentials_of_a_table_are_told_nowhere(searched):
+    """Neither in what is said nor in any file."""
+    place, done, said = searched
     assert "partwise compare" in " ".join(done.tuning.notes)
     assert not [text for text in said if "hidden" in text]
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"hidden" in path.read_bytes()]
+    assert not [path for path in place.rglob("*") if path.is_file() and b"hidden" in path.read_bytes()]
+
+
+def test_a_run_whose_table_had_credentials_goes_on_with_those_of_the_environment(searched):
+    """Its record has none."""
+    place, done, _ = searched
+    directory = RunDirectory.reopen(place)
+    directory.write_json("run.json", directory.record() | {"state": "interrupted"})
+    assert resume(ResumeConfig(directory=place)).tuning.best_params == done.tuning.best_params
 
 
 def test_the_doctor_looks_at_a_bucket(run):

@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from partwise.config import FitConfig
-from partwise.credentials import without_credentials
+from partwise.credentials import without_credentials, without_masks
 from partwise.ensemble import Addition
 from partwise.errors import InputError
 from partwise.experiment.preparing import scan_of
@@ -116,7 +116,7 @@ class RunChanges:
             for each in change.added:
                 last = first + each.partitions - 1
                 name = f"Partition {first}" if first == last else f"Partitions {first} to {last}"
-                yield f"{name} added on {change.time[:10]}: {each.n_rows:,} rows of {without_credentials(each.data)}."
+                yield f"{name} added on {change.time[:10]}: {each.n_rows:,} rows of {each.data}."
                 first += each.partitions
         if not self.additions:
             return
@@ -139,14 +139,15 @@ def _read(asked: AddedRows, config: FitConfig, source: Source) -> tuple[AddedRow
     scan = _scan(asked.data, config, source)
     table = read_table(scan.source)
     digest = data_digest(table)
+    shown = without_credentials(asked.data)
     if asked.digest and asked.digest != digest:
         raise InputError(
-            f"{asked.data!r} has changed since it was added: it was {asked.digest}, and is {digest}. Restore it."
+            f"{shown!r} has changed since it was added: it was {asked.digest}, and is {digest}. Restore it."
         )
     target = str(scan.target)
     missing = int(table[target].isna().sum())
     if missing:
-        raise InputError(f"{asked.data!r} has {missing:,} missing targets. Drop those rows, or fill them in.")
+        raise InputError(f"{shown!r} has {missing:,} missing targets. Drop those rows, or fill them in.")
     addition = Addition(
         X=table[list(scan.features)],
         y=target_values(target_column(table[target], target), target),
@@ -154,13 +155,13 @@ def _read(asked: AddedRows, config: FitConfig, source: Source) -> tuple[AddedRow
         time=_column(table, scan.time),
         n_partitions=asked.partitions,
     )
-    return asked.model_copy(update={"digest": digest, "n_rows": len(table)}), addition
+    return AddedRows(data=shown, partitions=asked.partitions, n_rows=len(table), digest=digest), addition
 
 
 def _scan(data: str, config: FitConfig, source: Source) -> Scan:
     """Return the scan of an added table: the features of the run's, each of the kind that it has there."""
     features, kinds = scan_of(source, config).features, kinds_of_schema(source.schema())
-    scan = Scan.of(open_source(data), config.target, weight=config.weight, time=config.time)
+    scan = Scan.of(open_source(without_masks(data)), config.target, weight=config.weight, time=config.time)
     scan = as_fitted(scan, features, {name: kinds[name] for name in features})
     return replace(scan, features=features)
 

@@ -10,7 +10,7 @@ from typing import Any
 from partwise.checkpoints import Checkpoint
 from partwise.comparison.records import Comparison, Training, Tuning
 from partwise.config import CompareConfig, FitConfig, TrainConfig, TuneConfig
-from partwise.credentials import without_credentials
+from partwise.credentials import without_masks
 from partwise.errors import InputError
 from partwise.executors.timeouts import within
 from partwise.experiment.changing import AddedRows, Change, RunChanges
@@ -25,6 +25,8 @@ __all__ = ["ResumeConfig", "resume"]
 
 Say = Callable[[str], None]
 _KINDS: dict[str, type[FitConfig]] = {"compare": CompareConfig, "train": TrainConfig, "tune": TuneConfig}
+_URIS = ("data", "test", "storage", "tracking_uri", "study")
+"""Settings whose credentials are not stored: a run that goes on takes those of the environment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +70,7 @@ class ResumeConfig:
             raise InputError(f"--add-partitions {self.add_partitions} is wrong. Valid: 1 or more.")
         if self.quorum is not None and not 0 < self.quorum <= 1:
             raise InputError(f"--quorum {self.quorum} is wrong. Valid: a share of the members, above 0 and up to 1.")
-        places = [without_credentials(each) if "://" in each else str(Path(each).absolute()) for each in self.add]
+        places = [each if "://" in each else str(Path(each).absolute()) for each in self.add]
         added = tuple(AddedRows(data=place, partitions=self.add_partitions) for place in places)
         return Change.now(dropped=self.drop, restored=self.restore, added=added, quorum=self.quorum)
 
@@ -99,6 +101,7 @@ def resume(
             "from, go on with --trust; else start a new run."
         )
     settings: dict[str, Any] = record["config"] | {"output": directory.place}
+    settings |= {name: without_masks(uri) for name in _URIS if (uri := settings.get(name)) is not None}
     own = ("address", "tracking_uri", "step_timeout")
     settings |= {name: given for name in own if (given := getattr(config, name)) is not None}
     place = Path(record["working_directory"])

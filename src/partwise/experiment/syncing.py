@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from partwise.credentials import without_masks
 from partwise.errors import InputError
 from partwise.runs import RunDirectory
 from partwise.trackers import make_tracker
@@ -38,7 +39,7 @@ def sync(path: Path | str, tracking_uri: str | None = None) -> Synced:
     with directory.locked():
         record = directory.record()
         settings = record.get("config", {})
-        uri = tracking_uri or settings.get("tracking_uri")
+        uri = tracking_uri or without_masks(settings.get("tracking_uri") or "") or None
         if uri == "off":
             raise InputError(
                 f"The run in {directory.called} was not tracked (--tracking-uri off). Say where to: --tracking-uri."

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import feather, fs
 from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeRegressor
 
@@ -17,6 +18,8 @@ from partwise import Checkpoint, PartitionedClassifier, PartitionedRegressor
 from partwise.errors import PartwiseError
 from partwise.model_store import load_model, save_model
 from partwise.runs import RunDirectory
+from partwise.sources import feather_files
+from partwise.sources.feather_files import Batch, largest_batch
 from partwise.stores import PartitionStore
 
 RNG = np.random.default_rng(0)
@@ -168,3 +171,40 @@ def test_kept_members(data, tmp_path_factory):
     again = fit()
     assert [each.content_digest for each in again.members_] == [each.content_digest for each in first.members_]
     shutil.rmtree(place)
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    """A Feather file of five packed batches."""
+    path = tmp_path_factory.mktemp("packed") / "table.feather"
+    table = pa.table({"a": list(range(500)), "b": ["x" * (place % 7) for place in range(500)]})
+    feather.write_feather(table, path, compression="zstd", chunksize=100)
+    return path
+
+
+NUMBERS = [b"\xff" * 4, b"\xff" * 8, b"\x00" * 8, b"\xff\xff\xff\x7f", b"\x00\x00\x00\x80"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(place=st.integers(8, 3_000), new=st.sampled_from(NUMBERS) | st.binary(min_size=1, max_size=8))
+def test_headers_of_feather_files_tell_a_size_or_none(packed, place, new):
+    """Whatever they say; that the file is damaged is told when its rows are read."""
+    content = packed.read_bytes()
+    path = packed.with_name("changed.feather")
+    path.write_bytes(content[:place] + new + content[place + len(new) :])
+    found = largest_batch(fs.LocalFileSystem(), str(path))
+    assert found is None or isinstance(found, Batch)
+
+
+def test_a_header_that_leads_back_to_itself_ends_the_search(packed):
+    """Of the first batch: its kind is made an unknown one, and its length that of its header, backwards."""
+    content = bytearray(packed.read_bytes())
+    file = pa.BufferReader(bytes(content))
+    body = next(feather_files._headers(file)).body
+    at = content.rindex(b"\xff\xff\xff\xff", 0, body)
+    flat = feather_files._Flat(bytes(content[at + 8 : body]))
+    (message,) = flat.read("<I", 0)
+    kind, length = (at + 8 + flat.field(message, index) for index in (1, 3))
+    content[kind] = 9
+    content[length : length + 8] = (at - body).to_bytes(8, "little", signed=True)
+    assert list(feather_files._headers(pa.BufferReader(bytes(content)))) == []

@@ -50,7 +50,7 @@ def largest_batch(filesystem: fs.FileSystem, path: str) -> Batch | None:
         try:
             largest = max(_headers(file), key=lambda each: each.n_stored, default=None)
             return None if largest is None else largest.batch(file)
-        except (struct.error, IndexError):  # no such file: that is told when it is opened
+        except (struct.error, IndexError, ValueError, ArithmeticError):  # no such file: that is told when it is opened
             return None
 
 
@@ -93,6 +93,8 @@ def _headers(file: pa.NativeFile) -> Iterator[_Header]:
         kind, header, length = (flat.field(message, index) for index in (1, 2, 3))
         body = place + 8 + size
         (n_stored,) = (0,) if length is None else flat.read("<q", length)
+        if n_stored < 0:  # damaged: the next header would be one that was read
+            return
         if kind is not None and header is not None and flat.read("<B", kind)[0] == _RECORD_BATCH:
             yield _Header(flat, flat.follow(header), body, n_stored)
             found += 1

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Self, cast
 
 import numpy as np
@@ -234,8 +235,9 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
             with tempfile.TemporaryDirectory(prefix="partwise-search-") as place:
                 yield Checkpoint(place, trust=True)  # nobody else writes there
         else:
-            given = self.checkpoint
-            yield given if isinstance(given, Checkpoint) else Checkpoint(str(given))
+            given = self.checkpoint if isinstance(self.checkpoint, Checkpoint) else Checkpoint(str(self.checkpoint))
+            # What holds code once the search has begun is what the search itself wrote.
+            yield replace(given, trust=given.trust or given.code() is None)
 
     @property
     def _kind(self) -> type[PartitionedClassifier] | type[PartitionedRegressor]:

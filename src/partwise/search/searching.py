@@ -76,6 +76,7 @@ class Search:
         self._running: dict[int, _Running] = {}
         self._units: dict[int, tuple[int, int]] = {}
         self._waiting: deque[tuple[int, int]] = deque()
+        self._fitted: set[tuple[str, int]] = set()
         self._outputs: dict[int, NDArray[np.float64]] = {}
         self._n_units = 0
         self._ends: float | None = None
@@ -114,10 +115,15 @@ class Search:
     def __next__(self) -> Task:
         if self._is_over() or (self.plan.one_by_one and self._units and not self._waiting):
             raise StopIteration
-        if not self._waiting and not self._begin():
+        unit = self._next_unit()
+        if unit is None and self._begin():
+            unit = self._next_unit()
+        if unit is None:
             raise StopIteration
-        number, partition = self._waiting.popleft()
+        number, partition = unit
         running = self._running[number]
+        if partition not in running.there and (running.kept.key, partition) in self._fitted:
+            running.there = self._there(running.kept)
         there = running.there.get(partition)
         work = UnitWork(
             template=running.template,
@@ -129,6 +135,15 @@ class Search:
         self._n_units += 1
         self._units[self._n_units] = (number, partition)
         return Task(self._n_units, work, int(self.cut.partitions.sizes[partition]))
+
+    def _next_unit(self) -> tuple[int, int] | None:
+        """Take the first unit that waits, but for those that a trial of the same parameters is at: these are kept."""
+        fitting = {(self._running[number].kept.key, partition) for number, partition in self._units.values()}
+        for place, (number, partition) in enumerate(self._waiting):
+            if (self._running[number].kept.key, partition) not in fitting:
+                del self._waiting[place]
+                return number, partition
+        return None
 
     def _is_over(self) -> bool:
         return self._ends is not None and time.monotonic() >= self._ends
@@ -171,11 +186,14 @@ class Search:
             self._tell(trial, SearchTrial(number=trial.number, params=params, state="failed", reason=str(error)))
             return False
         kept = self.checkpoint.opened(replace(self.bench.job, template=template), self.cut)
-        there = {member.partition: member for member in kept.loaded(kept.taken(self.cut.partitions))}
         kind = kind_of(template, self.judge.n_classes)
-        self._running[trial.number] = _Running(trial, params, template, kind, kept, there)
+        self._running[trial.number] = _Running(trial, params, template, kind, kept, self._there(kept))
         self._wait_for(trial.number)
         return True
+
+    def _there(self, kept: KeptMembers) -> dict[int, Member]:
+        """Return the members of a trial's parameters that are kept, by partition."""
+        return {member.partition: member for member in kept.loaded(kept.taken(self.cut.partitions))}
 
     def _wait_for(self, number: int) -> None:
         """Put the units that the next rung lacks into the queue, before those of trials that were begun later."""
@@ -198,6 +216,7 @@ class Search:
             running.n_fits += 1
             if not result.fitted.files:  # its worker does not see the place
                 running.kept.keep(partition, result.fitted, for_driver=False)
+            self._fitted.add((running.kept.key, partition))
         running.said[partition] = result.outputs
         running.members[partition] = _spokesman(partition, result, running.there.get(partition))
         running.cpu_seconds += result.cpu_seconds + result.ask_cpu_seconds
@@ -252,7 +271,7 @@ class Search:
             template = with_parameters(type(self.template).__name__, self.template, each.params)
             kept = self.checkpoint.opened(replace(self.bench.job, template=template), self.cut)
             kind = kind_of(template, self.judge.n_classes)
-            members = {member.partition: member for member in kept.loaded(kept.taken(self.cut.partitions))}
+            members = self._there(kept)
             works = [
                 Task(place, UnitWork(template=template, kind=kind, rows=None, kept=kept, member=member))
                 for place, member in members.items()

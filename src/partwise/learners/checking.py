@@ -11,7 +11,7 @@ __all__ = ["with_parameters"]
 
 
 def with_parameters(name: str, estimator: Any, params: Mapping[str, Any]) -> Any:
-    """Return the estimator with these parameters; ``step__name`` reaches into a pipeline.
+    """Return a copy of the estimator with these parameters; ``step__name`` reaches into a pipeline.
 
     Raises
     ------
@@ -24,7 +24,7 @@ def with_parameters(name: str, estimator: Any, params: Mapping[str, Any]) -> Any
     invalid = [fault for key, value in known.items() if (fault := _fault(name, estimator, key, value))]
     if unknown or invalid:
         raise ConfigurationError([*unknown, *invalid])
-    return estimator.set_params(**known)
+    return clone(estimator).set_params(**known)
 
 
 def _fault(name: str, estimator: Any, key: str, value: Any) -> str | None:

@@ -62,9 +62,14 @@ class Checkpoint:
         InputError
             If the place cannot be written to.
         """
-        kept = KeptMembers(str(self.place), _key(job, cut.fingerprint), secrets.token_hex(8), trust=self.trust)
+        kept = KeptMembers(str(self.place), self.key(job, cut), secrets.token_hex(8), trust=self.trust)
         kept.prepare()
         return kept
+
+    @staticmethod
+    def key(job: FitJob, cut: CutTable) -> str:
+        """Return what tells these rows, this cut and these settings from others."""
+        return _key(job, cut.fingerprint)
 
     def recall(self, job: FitJob, asked: Any) -> Any:
         """Return what was noted of a choice, None where nothing was; ``asked`` is all that decides it."""

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from partwise.assembling import job_of
 from partwise.checkpoints import Checkpoint
 from partwise.combiners import make_combiner
+from partwise.digests import content_digest
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.errors import InputError
 from partwise.evaluation import resolve_metric
@@ -27,7 +28,7 @@ from partwise.search.judging import Judge, gather_rows, kind_of
 from partwise.search.optimism import corrected_score
 from partwise.search.records import SearchPlan, SearchTrial
 from partwise.search.results import best_of, cv_results, finalists_of, joined, kept_of
-from partwise.search.sampling import check_sampler, make_pruner, make_sampler, open_study, rungs_of
+from partwise.search.sampling import check_sampler, make_pruner, open_study, rungs_of
 from partwise.search.searching import Search
 from partwise.search.spaces import Space
 from partwise.search.units import Bench
@@ -291,13 +292,15 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
             budget=self.budget,
             one_by_one=self.one_by_one,
         )
-        sampler = make_sampler(self.sampler, plan.seed)
-        pruner = make_pruner(self.reduction_factor)
+        job = job_of(recipe, begun.job, table)
+        places = {name: repr(each) for name, each in space.distributions.items()}
+        search = content_digest((checkpoint.key(job, cut), metric.name, plan.rungs, repr(recipe.combiner), places))
+        study = open_study(self.study, make_pruner(self.reduction_factor), search, maximize=metric.greater_is_better)
         return Search(
             plan=plan,
-            study=open_study(self.study, sampler, pruner, maximize=metric.greater_is_better),
+            study=study,
             template=self.estimator,
-            bench=Bench(job_of(recipe, begun.job, table), cut.reader, judged.X),
+            bench=Bench(job, cut.reader, judged.X),
             cut=cut,
             judge=Judge(judged, recipe.combiner, metric, n_classes),
             checkpoint=checkpoint,

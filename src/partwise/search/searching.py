@@ -26,7 +26,7 @@ from partwise.protocols import CutTable, Executor
 from partwise.records import Member, OutputKind, Task, TaskFailure, TaskOutcome
 from partwise.search.judging import Judge, kind_of
 from partwise.search.records import SearchPlan, SearchTrial, TrialState
-from partwise.search.sampling import silent
+from partwise.search.sampling import make_sampler, silent
 from partwise.search.units import Bench, UnitResult, UnitWork, fit_and_ask
 
 __all__ = ["Search"]
@@ -122,13 +122,7 @@ class Search:
         number, partition = self._waiting.popleft()
         running = self._running[number]
         there = running.there.get(partition)
-        work = UnitWork(
-            template=running.template,
-            kind=running.kind,
-            rows=None if there is not None else self.cut.payload(partition),
-            kept=running.kept,
-            member=there,
-        )
+        work = self._unit(running.template, running.kind, running.kept, partition, there)
         self._n_units += 1
         self._units[self._n_units] = (number, partition)
         return Task(self._n_units, work, int(self.cut.partitions.sizes[partition]))
@@ -140,20 +134,21 @@ class Search:
         return not self._is_over() and bool(self._waiting or self._n_left() > 0)
 
     def _n_left(self) -> int:
-        states = [each.state for each in self.study.get_trials(deepcopy=False)]
-        return self.plan.n_trials - sum(state != OptunaState.WAITING for state in states)
+        return self.plan.n_trials - self._n_begun()
+
+    def _n_begun(self) -> int:
+        return sum(each.state != OptunaState.WAITING for each in self.study.get_trials(deepcopy=False))
 
     def _prepare(self) -> None:
         """Enqueue what is tried for sure, and take up what an earlier process left."""
         known = self.study.get_trials(deepcopy=False)
-        if not known:
-            if self.plan.first is not None:
-                self.study.enqueue_trial(dict(self.plan.first))
-            if self.plan.sampler == "grid":
-                points = self.plan.space.grid()
-                order = np.random.default_rng(self.plan.seed).permutation(len(points))
-                for place in order[: self.plan.n_trials]:
-                    self.study.enqueue_trial(points[place], skip_if_exists=True)
+        if not known and self.plan.first is not None:
+            self.study.enqueue_trial(dict(self.plan.first))
+        if self.plan.sampler == "grid":
+            points = self.plan.space.grid()
+            order = np.random.default_rng(self.plan.seed).permutation(len(points))
+            for place in order[: self.plan.n_trials]:
+                self.study.enqueue_trial(points[place], skip_if_exists=True)
         for frozen in known:
             if frozen.state == OptunaState.RUNNING:
                 self._start(Trial(self.study, frozen._trial_id))  # noqa: SLF001 - the only way to go on with a trial
@@ -161,6 +156,7 @@ class Search:
     def _begin(self) -> bool:
         """Begin a new trial; return whether there is one with something to do."""
         while self._n_left() > 0:
+            self.study.sampler = make_sampler(self.plan.sampler, self.plan.seed, self._n_begun())
             if self._start(self.study.ask(self.plan.space.distributions)):
                 return True
         return False
@@ -173,10 +169,7 @@ class Search:
         except InputError as error:
             self._tell(trial, SearchTrial(number=trial.number, params=params, state="failed", reason=str(error)))
             return False
-        kept = self.checkpoint.opened(replace(self.bench.job, template=template), self.cut)
-        there = {member.partition: member for member in kept.taken(self.cut.partitions)}
-        kind = kind_of(template, self.judge.n_classes)
-        self._running[trial.number] = _Running(trial, params, template, kind, kept, there)
+        self._running[trial.number] = _Running(trial, params, template, *self._known(template))
         self._wait_for(trial.number)
         return True
 
@@ -245,22 +238,43 @@ class Search:
     def outputs(self, trials: Sequence[SearchTrial]) -> dict[int, NDArray[np.float64]]:
         """Return the combined outputs on the judged rows of trials that were finished, by number.
 
-        Those of trials that an earlier process finished are asked for again; nothing is fitted.
+        The members of trials that an earlier process finished are asked again; those that were not kept are fitted.
         """
-        lacking = [each for each in trials if each.number not in self._outputs]
-        for each in lacking:
-            template = with_parameters(type(self.template).__name__, self.template, each.params)
-            kept = self.checkpoint.opened(replace(self.bench.job, template=template), self.cut)
-            kind = kind_of(template, self.judge.n_classes)
-            members = {member.partition: member for member in kept.taken(self.cut.partitions)}
-            works = [
-                Task(place, UnitWork(template=template, kind=kind, rows=None, kept=kept, member=member))
-                for place, member in members.items()
-            ]
-            asked = {outcome.id: outcome for outcome in self.executor.run(fit_and_ask, self.bench, works)}
-            said = {place: value_of(outcome).outputs for place, outcome in asked.items()}
-            self._outputs[each.number] = self.judge.combined(members, said, kind)
+        for each in trials:
+            if each.number not in self._outputs:
+                self._outputs[each.number] = self._asked_again(each)
         return {each.number: self._outputs[each.number] for each in trials}
+
+    def _asked_again(self, trial: SearchTrial) -> NDArray[np.float64]:
+        template = with_parameters(type(self.template).__name__, self.template, trial.params)
+        kind, kept, there = self._known(template)
+        units = (
+            Task(partition, self._unit(template, kind, kept, partition, there.get(partition)))
+            for partition in self._partitions
+        )
+        said, members = {}, {}
+        for outcome in self.executor.run(fit_and_ask, self.bench, units, members=True):
+            if outcome.duplicate:
+                continue
+            result: UnitResult = value_of(outcome)
+            if result.fitted is not None:
+                self._n_fits += 1
+                kept.settle(replace(outcome, value=result.fitted))
+            said[outcome.id] = result.outputs
+            members[outcome.id] = _spokesman(outcome.id, result, there.get(outcome.id))
+        return self.judge.combined(members, said, kind)
+
+    def _known(self, template: Any) -> tuple[OutputKind, KeptMembers, dict[int, Member]]:
+        """Return what the members of a configuration say, where they are kept, and those that are there already."""
+        kept = self.checkpoint.opened(replace(self.bench.job, template=template), self.cut)
+        there = {member.partition: member for member in kept.taken(self.cut.partitions)}
+        return kind_of(template, self.judge.n_classes), kept, there
+
+    def _unit(
+        self, template: Any, kind: OutputKind, kept: KeptMembers, partition: int, there: Member | None
+    ) -> UnitWork:
+        rows = None if there is not None else self.cut.payload(partition)
+        return UnitWork(template=template, kind=kind, rows=rows, kept=kept, member=there)
 
     def _tell(self, trial: Trial, ended: SearchTrial) -> None:
         told = {"state": ended.state, "cpu_seconds": ended.cpu_seconds, "reason": ended.reason}

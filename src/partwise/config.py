@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -16,7 +16,7 @@ from partwise.partitioners import make_partitioner
 from partwise.protocols import Combiner, Partitioner
 from partwise.selection import Auto, asked_for, check_choice
 
-__all__ = ["CompareConfig", "FitConfig", "TaskName", "TrainConfig"]
+__all__ = ["CompareConfig", "FitConfig", "TaskName", "TrainConfig", "TuneConfig"]
 
 TaskName = Literal["auto", "classification", "regression"]
 
@@ -47,6 +47,8 @@ class FitConfig(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    command: ClassVar[str]
 
     data: str
     target: str | None = None
@@ -106,6 +108,8 @@ class FitConfig(BaseModel):
 class CompareConfig(FitConfig):
     """What ``partwise compare`` is asked to do."""
 
+    command: ClassVar[str] = "compare"
+
     baseline_budget: Seconds | None = None
     also: tuple[Literal["incremental"], ...] = ()
 
@@ -113,7 +117,25 @@ class CompareConfig(FitConfig):
 class TrainConfig(FitConfig):
     """What ``partwise train`` is asked to do; without test rows (``test_size`` 0) the ensemble is not judged."""
 
+    command: ClassVar[str] = "train"
+
     test_size: Annotated[float, Field(ge=0, lt=1)] = 0.2
+
+
+class TuneConfig(FitConfig):
+    """What ``partwise tune`` is asked to do."""
+
+    command: ClassVar[str] = "tune"
+
+    trials: Annotated[int, Field(ge=1)] = 50
+    budget: Seconds | None = None
+    sampler: str = "tpe"
+    space: Path | None = None
+    reduction_factor: Annotated[int, Field(ge=1)] = 2
+    keep: Annotated[int, Field(ge=1)] = 1
+    one_by_one: bool = False
+    study: str | None = None
+    evidence: bool = False
 
 
 def _disagreements(settings: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from partwise.records import Member, MemberFailure, TaskOutcome
 
-__all__ = ["member_progress", "piece_progress"]
+__all__ = ["member_progress", "piece_progress", "trial_progress"]
 
 
 @contextmanager
@@ -18,6 +18,24 @@ def member_progress(sizes: NDArray[np.int64], *, shown: bool) -> Iterator[Callab
     """Yield a function that takes each member or failure as it comes and moves the bar."""
     with _bar("members", len(sizes), 0, shown=shown) as advance:
         yield lambda record: advance(record.n_rows)
+
+
+@contextmanager
+def trial_progress(n_trials: int, *, shown: bool) -> Iterator[Callable[[float | None], None]]:
+    """Yield a function that takes the score of each trial as it ends, None where it has none, and moves the bar."""
+    with Progress(
+        TextColumn("trials"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[last]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not shown,
+    ) as progress:
+        task = progress.add_task("trials", total=n_trials, last="")
+        yield lambda score: progress.update(task, advance=1, last="" if score is None else f"last {score:.4g}")
 
 
 @contextmanager

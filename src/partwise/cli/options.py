@@ -96,6 +96,28 @@ Also = Annotated[
         "partial_fit (always there where one model cannot have all rows and the learner can do it)."
     ),
 ]
+Trials = Annotated[int, typer.Option(help="How many configurations are tried.")]
+Budget = Annotated[str | None, typer.Option(help="Longest search, such as 90s, 10m or 2h; absent: no limit.")]
+Sampler = Annotated[
+    str, typer.Option(help="How the next is chosen: tpe (learns from those before), random, grid, cmaes.")
+]
+Space = Annotated[
+    Path | None,
+    typer.Option(
+        help="Search space, a TOML file: a table for each parameter, with low and high (and log) or values. Absent: "
+        "the learner's own (partwise learners NAME)."
+    ),
+]
+ReductionFactor = Annotated[
+    int,
+    typer.Option(help="Of so many trials one goes on to so many times the partitions; 1: all on all partitions."),
+]
+Keep = Annotated[int, typer.Option(help="Configurations of which the ensemble has members, chosen greedily.")]
+OneByOne = Annotated[bool, typer.Option(help="One trial after another: the same seed gives the same search.")]
+Study = Annotated[
+    str | None,
+    typer.Option(help="Database of the Optuna study, such as postgresql://host/name; absent: study.db of the run."),
+]
 DryRun = Annotated[
     bool, typer.Option(help="Check what can be checked without reading rows; tell rows, disk and memory.")
 ]

@@ -24,7 +24,8 @@ def resume(
     # Not at the top: --help should not wait for Ray and scikit-learn.
     from partwise.comparison.table import comparison_table  # noqa: PLC0415
     from partwise.comparison.training_table import training_table  # noqa: PLC0415
-    from partwise.experiment import ComparisonRun, ResumeConfig  # noqa: PLC0415
+    from partwise.comparison.tuning_table import tuning_table  # noqa: PLC0415
+    from partwise.experiment import ComparisonRun, ResumeConfig, TuningRun  # noqa: PLC0415
     from partwise.experiment import resume as run_again  # noqa: PLC0415
 
     config = ResumeConfig(directory=directory, address=address, tracking_uri=tracking_uri, trust=trust)
@@ -32,6 +33,8 @@ def resume(
     run = run_again(config, say, show_progress=True)
     if isinstance(run, ComparisonRun):
         text, table = run.comparison.to_json(), comparison_table(run.comparison)
+    elif isinstance(run, TuningRun):
+        text, table = run.tuning.model_dump_json(indent=2) + "\n", tuning_table(run.tuning)
     else:
         text, table = run.training.model_dump_json(indent=2) + "\n", training_table(run.training)
     if as_json:

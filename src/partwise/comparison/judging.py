@@ -1,6 +1,7 @@
 """From two models' outputs and costs to the record of a comparison."""
 
 import socket
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from statistics import median
@@ -10,11 +11,14 @@ from partwise.comparison.dataset import Dataset
 from partwise.comparison.records import (
     AlternativeReport,
     Comparison,
+    Configuration,
     DifferenceReport,
     EnsembleReport,
     LeaderboardEntry,
     ModelReport,
     Training,
+    TrialReport,
+    Tuning,
 )
 from partwise.comparison.single_process import SingleResult, iterations
 from partwise.comparison.verdict import seconds
@@ -23,9 +27,12 @@ from partwise.evaluation import Metric, Outputs, Truth, difference_between, scor
 from partwise.naming import label
 from partwise.provenance import versions
 from partwise.resources import ran_here
+from partwise.search import PartitionedSearchCV
 
-__all__ = ["Alternative", "Costs", "Judged", "Summary", "Trained", "make_comparison", "make_training"]
+__all__ = ["Alternative", "Costs", "Judged", "Summary", "Trained", "make_comparison", "make_training", "make_tuning"]
 
+_MOST_TOLD = 5
+"""Failed trials whose reason stands below the table; the record has all."""
 _SLOW, _SLOW_SECONDS = 3.0, 5.0
 """A member is a straggler that takes so many times as long as half of its peers, and so many seconds longer."""
 
@@ -141,6 +148,48 @@ def make_training(
 ) -> Training:
     """Return the record of a fitted ensemble that stands alone; ``scores`` are empty where there are no test rows."""
     return Training(**_told(about, summary, scores, model, costs))
+
+
+def make_tuning(
+    about: Trained,
+    summary: Summary,
+    scores: dict[str, float | None],
+    search: PartitionedSearchCV,
+    search_seconds: float,
+    costs: Costs,
+) -> Tuning:
+    """Return the record of a search and of the ensemble that it gave."""
+    told = _told(about, summary, scores, search.best_estimator_, costs)
+    best = search.trials_[search.best_index_]
+    return Tuning(
+        **told | {"notes": [*told["notes"], *_search_notes(search)]},
+        sampler=search.sampler,
+        reduction_factor=search.reduction_factor,
+        best_params=dict(best.params),
+        best_trial=best.number,
+        best_score=best.scores[best.n_partitions],
+        corrected_score=search.corrected_score_,
+        kept=[Configuration(params=params, weight=weight) for params, weight in search.kept_params_],
+        n_fits=search.n_fits_,
+        search_seconds=search_seconds,
+        trials=[TrialReport(**asdict(trial)) for trial in search.trials_],
+        importances=search.importances(),
+    )
+
+
+def _search_notes(search: PartitionedSearchCV) -> list[str]:
+    """Return what a reader must know of the search."""
+    counts = Counter(trial.state for trial in search.trials_)
+    told = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in counts.items())
+    notes = [f"Trials: {told}. They were judged by training rows, each by members that never saw it."]
+    if not search.one_by_one:
+        notes.append(
+            "Trials ran side by side, so which came next depended on which ended first: the same seed may give "
+            "another search (--one-by-one gives the same)."
+        )
+    failed = [trial for trial in search.trials_ if trial.state in {"failed", "timed_out"}]
+    notes += [f"Trial {trial.number} {trial.state.replace('_', ' ')}: {trial.reason}" for trial in failed[:_MOST_TOLD]]
+    return notes
 
 
 def _told(

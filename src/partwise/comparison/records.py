@@ -11,10 +11,13 @@ from partwise.errors import InputError
 __all__ = [
     "AlternativeReport",
     "Comparison",
+    "Configuration",
     "DifferenceReport",
     "EnsembleReport",
     "ModelReport",
     "Training",
+    "TrialReport",
+    "Tuning",
     "json_schema",
 ]
 
@@ -136,6 +139,48 @@ class Training(_Record):
     """What was tried where the data chose the recipe, null where it was asked for."""
     notes: list[str] = Field(default_factory=list)
     versions: dict[str, str] = Field(default_factory=dict)
+
+
+class TrialReport(_Record):
+    """What became of one trial of a search."""
+
+    number: int = Field(ge=0)
+    params: dict[str, Any]
+    state: Literal["finished", "pruned", "stopped", "failed", "timed_out"]
+    scores: dict[int, float]
+    """The metric after so many partitions, each row by members that never saw it."""
+    cpu_seconds: float = Field(ge=0)
+    """Processor time of its fits, and of asking its members."""
+    started: float = Field(ge=0)
+    """When it was begun, in seconds since the epoch."""
+    reason: str = ""
+
+
+class Configuration(_Record):
+    """Parameters of which the ensemble has members, and how much these weigh."""
+
+    params: dict[str, Any]
+    weight: float = Field(gt=0)
+
+
+class Tuning(Training):
+    """A search: what was tried, what was found, and the ensemble of the best, judged once on the test rows."""
+
+    sampler: str
+    reduction_factor: int = Field(ge=1)
+    best_params: dict[str, Any]
+    best_trial: int = Field(ge=0)
+    best_score: float
+    """Of the best trial on training rows, in the metric's own units: the best of many looks better than it is."""
+    corrected_score: float | None
+    """What it would score on rows by which it was not chosen among the finalists; null where there is one finalist."""
+    kept: list[Configuration]
+    n_fits: int = Field(ge=0)
+    """Members that trials fitted; the ensemble takes over those of its configurations."""
+    search_seconds: float = Field(ge=0)
+    trials: list[TrialReport]
+    importances: dict[str, float] = Field(default_factory=dict)
+    """Share of the scores' variance that each parameter explains (fANOVA); empty where trials are too few."""
 
 
 class Comparison(Training):

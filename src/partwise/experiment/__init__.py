@@ -7,6 +7,7 @@ from partwise.experiment.predicting import PredictConfig, Predicted, predict
 from partwise.experiment.resuming import ResumeConfig, resume
 from partwise.experiment.syncing import Synced, sync
 from partwise.experiment.training import TrainingRun, train
+from partwise.experiment.tuning import TuningRun, tune
 
 __all__ = [
     "ComparisonRun",
@@ -16,6 +17,7 @@ __all__ = [
     "Synced",
     "TrainingPlan",
     "TrainingRun",
+    "TuningRun",
     "compare",
     "configured",
     "plan_training",
@@ -23,4 +25,5 @@ __all__ = [
     "resume",
     "sync",
     "train",
+    "tune",
 ]

@@ -1,16 +1,18 @@
 """The rows of a comparison, as the models that are compared get them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from partwise.comparison.dataset import Dataset
-from partwise.config import CompareConfig
+from partwise.config import FitConfig
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.executors import with_one_cpu
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.protocols import Table
 from partwise.records import Part
+from partwise.search import PartitionedSearchCV
 from partwise.sources import Scan
 from partwise.stores import PartitionStore
 from partwise.tables import MemoryTable, ScannedRows
@@ -27,16 +29,16 @@ class ComparedRows:
     dataset: Dataset
     train: Scan | None
 
-    def fit(self, model: Model) -> None:
-        """Fit the ensemble."""
+    def fit(self, model: Model | PartitionedSearchCV, **options: Any) -> None:
+        """Fit the ensemble, or search; ``options`` are further arguments of its fit."""
         data = self.dataset
         if self.train is not None:
-            model.fit(self.train)
+            model.fit(self.train, **options)
             return
         targets = data.y_train if data.labels is None else data.labels[data.y_train]
-        model.fit(data.train, targets, data.weights, groups=data.groups, time=data.times)
+        model.fit(data.train, targets, data.weights, groups=data.groups, time=data.times, **options)
 
-    def table(self, model: Model, config: CompareConfig, executor: RayExecutor) -> Table:
+    def table(self, model: Model, config: FitConfig, executor: RayExecutor) -> Table:
         """Return the training rows once more, as the fitted ensemble's encoder makes them."""
         data, encoder = self.dataset, model.encoder_
         if self.train is not None:

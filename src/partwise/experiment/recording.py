@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from partwise.checkpoints import Checkpoint
 from partwise.comparison.dataset import Dataset
 from partwise.comparison.judging import Judged
-from partwise.comparison.records import Comparison, Training
+from partwise.comparison.records import Comparison, Training, Tuning
 from partwise.comparison.single_process import SingleResult
-from partwise.config import CompareConfig, FitConfig
+from partwise.config import FitConfig
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.errors import InputError, MemberFitError, PartwiseError
 from partwise.evaluation import (
@@ -38,8 +38,10 @@ from partwise.protocols import Aggregate, Executor, Predictor, Tracker
 from partwise.provenance import git_commit, versions
 from partwise.records import MemberFailure
 from partwise.report.plots import PlotData, write_plots
+from partwise.report.search_plots import SearchPlotData, write_search_plots
 from partwise.resources import Usage
 from partwise.runs import RunDirectory
+from partwise.search import PartitionedSearchCV, SearchTrial
 from partwise.trackers.uris import without_credentials
 
 __all__ = ["Recorder"]
@@ -78,14 +80,14 @@ class Recorder:
             "match_updates": setup.match_updates,
             "holdout": holdout,
         }
-        for name in ("data", "test", "storage"):
-            if settings[name] is not None:
+        for name in ("data", "test", "storage", "study"):
+            if settings.get(name) is not None:
                 settings[name] = without_credentials(settings[name])
         facts = {**facts, "source": without_credentials(facts["source"])}
         for name, value in setup.learner.estimator.get_params().items():
             settings[f"learner.{name}"] = str(value)
         self.facts = {
-            "command": "compare" if isinstance(config, CompareConfig) else "train",
+            "command": config.command,
             "config": config.model_dump(mode="json", exclude={"output"}),
             "working_directory": str(Path.cwd()),
             "settings": settings,
@@ -93,8 +95,8 @@ class Recorder:
             "versions": versions(),
             "git_commit": git_commit(),
         }
-        for name in ("data", "test", "storage", "tracking_uri"):
-            if (given := self.facts["config"][name]) is not None:
+        for name in ("data", "test", "storage", "tracking_uri", "study"):
+            if (given := self.facts["config"].get(name)) is not None:
                 self.facts["config"][name] = without_credentials(given)
         if self.goes_on:
             self._go_on(facts)
@@ -222,6 +224,24 @@ class Recorder:
         self._write("artifacts", paths=[*files, *(str(plot.relative_to(path)) for plot in plots)])
         self.model(model, dataset.test.head(_EXAMPLE_ROWS))
 
+    def trial(self, trial: SearchTrial) -> None:
+        """Record how a trial of a search ended."""
+        self._write("trial_ended", **asdict(trial))
+
+    def tuning(self, tuning: Tuning, model: Model, search: PartitionedSearchCV, example: pd.DataFrame) -> None:
+        """Record what a search found, the trials, the plots and the model."""
+        path = self.directory.path
+        (path / "tuning.json").write_text(tuning.model_dump_json(indent=2) + "\n")
+        pd.DataFrame(search.cv_results_).drop(columns="params").to_csv(path / "trials.csv", index_label="trial")
+        self._write("tuning", tuning=tuning.model_dump(mode="json"))
+        plots = write_search_plots(path / "plots", _search_plot_data(search))
+        files = ["run.json", "partitions.json", "members.json", "failures.json", "tuning.json", "trials.csv"]
+        if tuning.leaderboard is not None:
+            model.leaderboard_.to_csv(path / "leaderboard.csv", index=False)
+            files.append("leaderboard.csv")
+        self._write("artifacts", paths=[*files, *(str(plot.relative_to(path)) for plot in plots)])
+        self.model(model, example.head(_EXAMPLE_ROWS))
+
     def training(self, training: Training, model: Model, example: pd.DataFrame) -> None:
         """Record what was trained, and the model; ``example`` are some rows as it takes them."""
         path = self.directory.path
@@ -291,6 +311,16 @@ def _named(model: Model, counts: Any) -> dict[str, int] | None:
     if counts is None:
         return None
     return {str(label): int(count) for label, count in zip(model.classes_, counts, strict=True)}
+
+
+def _search_plot_data(search: PartitionedSearchCV) -> SearchPlotData:
+    return SearchPlotData(
+        metric=search.metric_.name,
+        greater_is_better=search.metric_.greater_is_better,
+        trials=[trial for trial in search.trials_ if trial.scores],
+        best=search.trials_[search.best_index_],
+        importances=search.importances(),
+    )
 
 
 def _plot_data(model: Model, dataset: Dataset, judged: Judged, executor: Executor) -> PlotData:

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from partwise.comparison.records import Comparison, Training
-from partwise.config import CompareConfig, TrainConfig
+from partwise.comparison.records import Comparison, Training, Tuning
+from partwise.config import CompareConfig, FitConfig, TrainConfig, TuneConfig
 from partwise.errors import InputError
 from partwise.experiment.pipeline import ComparisonRun, compare
 from partwise.experiment.recorded import GoesOn
 from partwise.experiment.training import TrainingRun, train
+from partwise.experiment.tuning import TuningRun, tune
 from partwise.runs import RunDirectory
 
 __all__ = ["ResumeConfig", "resume"]
 
 Say = Callable[[str], None]
+_KINDS: dict[str, type[FitConfig]] = {"compare": CompareConfig, "train": TrainConfig, "tune": TuneConfig}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +34,7 @@ class ResumeConfig:
 
 def resume(
     config: ResumeConfig, say: Say = lambda _: None, *, show_progress: bool = False
-) -> ComparisonRun | TrainingRun:
+) -> ComparisonRun | TrainingRun | TuningRun:
     """Fit what a run lacks, and finish it; of a run that is finished the record is returned.
 
     Raises
@@ -45,7 +47,7 @@ def resume(
     directory = RunDirectory.reopen(config.directory)
     record = directory.record()
     kind = record.get("command")
-    if kind not in {"compare", "train"} or not isinstance(record.get("config"), dict):
+    if kind not in _KINDS or not isinstance(record.get("config"), dict):
         raise InputError(f"{directory.path} was written by a version of partwise that could not go on with a run.")
     if record.get("state") == "finished" and not _lacks_members(directory):
         say(f"{directory.path} is finished")
@@ -63,6 +65,8 @@ def resume(
     goes_on = GoesOn(directory, trust=config.trust)
     if kind == "compare":
         return compare(CompareConfig.checked(**settings), say, show_progress=show_progress, goes_on=goes_on)
+    if kind == "tune":
+        return tune(TuneConfig.checked(**settings), say, show_progress=show_progress, goes_on=goes_on)
     return train(TrainConfig.checked(**settings), say, show_progress=show_progress, goes_on=goes_on)
 
 
@@ -75,7 +79,7 @@ def _lacks_members(directory: RunDirectory) -> bool:
     return any(failure["reason"] != "zero_weight" for failure in failures)
 
 
-def _finished(directory: RunDirectory, kind: str) -> ComparisonRun | TrainingRun:
+def _finished(directory: RunDirectory, kind: str) -> ComparisonRun | TrainingRun | TuningRun:
     told: dict[str, Any] = {
         "directory": directory.path,
         "tracking_uri": None,
@@ -85,4 +89,6 @@ def _finished(directory: RunDirectory, kind: str) -> ComparisonRun | TrainingRun
     if kind == "compare":
         text = (directory.path / "comparison.json").read_bytes()
         return ComparisonRun(comparison=Comparison.from_json(text), **told)
+    if kind == "tune":
+        return TuningRun(tuning=Tuning.model_validate_json((directory.path / "tuning.json").read_bytes()), **told)
     return TrainingRun(training=Training.model_validate_json((directory.path / "training.json").read_bytes()), **told)

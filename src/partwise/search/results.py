@@ -125,7 +125,8 @@ def joined(models: Sequence[Model], weights: Sequence[float]) -> Model:
     if len(models) == 1:
         return models[0]
     model = copy(models[0])
-    members, shares = [], []
+    members: list[Member] = []
+    shares: list[float] = []
     for each, weight in zip(models, weights, strict=True):
         for member in each.members_:
             members.append(replace(member, partition=len(members)))

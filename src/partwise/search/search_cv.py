@@ -3,10 +3,11 @@
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_regressor
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
@@ -28,7 +29,7 @@ from partwise.search.judging import Judge, gather_rows, kind_of
 from partwise.search.optimism import corrected_score
 from partwise.search.records import SearchPlan, SearchTrial
 from partwise.search.results import best_of, cv_results, finalists_of, joined, kept_of
-from partwise.search.sampling import check_sampler, make_pruner, open_study, rungs_of
+from partwise.search.sampling import check_sampler, make_pruner, open_study, rungs_of, silent
 from partwise.search.searching import Search
 from partwise.search.spaces import Space
 from partwise.search.units import Bench
@@ -36,6 +37,7 @@ from partwise.selection import Auto, asked_for
 
 __all__ = ["PartitionedSearchCV"]
 
+_FEWEST_FOR_IMPORTANCE = 4
 _MOST_JUDGED = 30
 """Finalists among which the optimism is told, and a diverse ensemble is selected."""
 
@@ -259,7 +261,7 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         plain = "mean" if is_regressor(self.estimator) else "soft"
         if self.combine is None or asked_for(self.partitioner, self.combine) is not None:
             return plain
-        combiner = make_combiner(self.combine, self._kind._task)  # noqa: SLF001 - of the same family
+        combiner = make_combiner(cast("str | Combiner", self.combine), self._kind._task)  # noqa: SLF001 - of the same family
         return plain if combiner.needs_evidence or "samples" not in combiner.takes or combiner.merges else combiner
 
     def _search(
@@ -323,6 +325,22 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         }
         self.corrected_score_ = corrected_score(search.judge, outputs, kinds, search.plan.seed)
         return kept_of(some, outputs, kinds, search.judge, self.keep)
+
+    def importances(self) -> dict[str, float]:
+        """Return the share of the scores' variance that each parameter explains, the largest first.
+
+        By fANOVA (Hutter, Hoos, Leyton-Brown, ICML 2014) on the finished trials; empty where they are too few, or all
+        score alike.
+        """
+        check_is_fitted(self, "study_")
+        finished = [trial for trial in self.trials_ if trial.state == "finished"]
+        if len(finished) < _FEWEST_FOR_IMPORTANCE or len({trial.score for trial in finished}) == 1:
+            return {}
+        with silent():
+            evaluator = FanovaImportanceEvaluator(seed=0)
+            return {
+                name: float(share) for name, share in get_param_importances(self.study_, evaluator=evaluator).items()
+            }
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the predicted class labels or values of the rows."""

@@ -47,6 +47,7 @@ class _Running:
     there: dict[int, Member]
     """Members that were fitted before, by partition."""
     rung: int = 0
+    started: float = field(default_factory=time.time)
     said: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     members: dict[int, Member] = field(default_factory=dict)
     scores: dict[int, float] = field(default_factory=dict)
@@ -231,6 +232,7 @@ class Search:
                 state=state,
                 scores=running.scores,
                 cpu_seconds=running.cpu_seconds,
+                started=running.started,
                 reason=reason,
             ),
         )
@@ -277,7 +279,7 @@ class Search:
         return UnitWork(template=template, kind=kind, rows=rows, kept=kept, member=there)
 
     def _tell(self, trial: Trial, ended: SearchTrial) -> None:
-        told = {"state": ended.state, "cpu_seconds": ended.cpu_seconds, "reason": ended.reason}
+        told = {name: getattr(ended, name) for name in ("state", "cpu_seconds", "started", "reason")}
         trial.set_user_attr(_TOLD, json.dumps(told))
         state = {"finished": OptunaState.COMPLETE, "pruned": OptunaState.PRUNED, "stopped": OptunaState.PRUNED}
         value = ended.score if ended.state == "finished" else None

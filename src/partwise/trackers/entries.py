@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,12 +13,16 @@ __all__ = [
     "comparison_metrics",
     "dataset_fields",
     "known",
+    "last_score",
     "member_metrics",
     "member_params",
     "member_table",
     "numbers",
     "partition_metrics",
     "training_metrics",
+    "trial_table",
+    "tuning_metrics",
+    "tuning_tags",
 ]
 
 _MEMBER_METRICS = ("n_rows", "fit_seconds", "cpu_seconds", "peak_memory_bytes", "out_of_partition_score")
@@ -84,6 +89,39 @@ def training_metrics(training: Mapping[str, Any]) -> dict[str, float]:
             **{name: ensemble.get(name) for name in ("n_members", "n_failed", "n_workers", "n_nodes")},
         }
     )
+
+
+def tuning_metrics(tuning: Mapping[str, Any]) -> dict[str, float]:
+    """Return what a search found, and the ensemble's scores and costs, by name."""
+    states = Counter(trial["state"] for trial in tuning["trials"])
+    return training_metrics(tuning) | numbers(
+        {
+            **{name: tuning.get(name) for name in ("best_score", "corrected_score", "n_fits", "search_seconds")},
+            "n_trials": len(tuning["trials"]),
+            **{f"n_trials_{state}": count for state, count in states.items()},
+            **{f"importance.{name}": share for name, share in tuning["importances"].items()},
+        }
+    )
+
+
+def tuning_tags(tuning: Mapping[str, Any]) -> dict[str, str]:
+    """Return the best configuration, a tag for each parameter: it is known only when the search ends."""
+    return {f"partwise.best.{name}": str(value) for name, value in tuning["best_params"].items()}
+
+
+def trial_table(events: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Return trials as columns, one value a trial."""
+    names = sorted({name for event in events for name in event["params"]})
+    columns = {name: [event.get(name) for event in events] for name in ("number", "state", "cpu_seconds", "reason")}
+    columns["score"] = [last_score(event) for event in events]
+    columns["n_partitions"] = [max(map(int, event["scores"]), default=0) for event in events]
+    return columns | {f"param.{name}": [str(event["params"].get(name)) for event in events] for name in names}
+
+
+def last_score(event: Mapping[str, Any]) -> float | None:
+    """Return a trial's score on most of its partitions, None where it has none."""
+    scores = {int(rung): score for rung, score in event["scores"].items()}
+    return scores[max(scores)] if scores else None
 
 
 def _model_metrics(role: str, report: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

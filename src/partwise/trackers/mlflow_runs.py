@@ -42,6 +42,7 @@ _MOST_CHILDREN = 100
 _LONGEST_PARAM, _LONGEST_TAG, _LONGEST_DIGEST = 6000, 8000, 36
 _METRICS_A_BATCH, _OTHERS_A_BATCH = 1000, 100
 _TABLE = "members.json"
+_MOST_TRIALS, _TRIAL_TABLE = 500, "trials.json"
 _KEY = "partwise.run_key"
 _SILENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 """MLflow would print a run's address, password and all, to where ``--json`` goes."""
@@ -68,6 +69,7 @@ class MlflowTracker:
         self._experiment_id = ""
         self._directory = Path()
         self._members: list[Mapping[str, Any]] = []
+        self._trials: list[Mapping[str, Any]] = []
         self._table = False
         self._children: set[str | None] = set()
         self.run_id: str | None = None
@@ -159,8 +161,10 @@ class MlflowTracker:
             "partitioned": self._describe_partitions,
             "member_finished": self._members.append,
             "member_failed": self._members.append,
+            "trial_ended": self._trials.append,
             "comparison": self._log_comparison,
             "training": self._log_training,
+            "tuning": self._log_tuning,
             "artifacts": self._upload,
             "model_saved": self._log_model,
         }
@@ -176,6 +180,7 @@ class MlflowTracker:
         if self.run_id is None:
             return
         with self._at_work():
+            self._flush_trials()
             self._flush_members()
             self._client.set_terminated(self.run_id, _STATUS[status])
 
@@ -260,6 +265,40 @@ class MlflowTracker:
     def _log_training(self, event: Mapping[str, Any]) -> None:
         self._flush_members()
         self._log(self._run, metrics=entries.training_metrics(event["training"]), when=_milliseconds(event))
+
+    def _log_tuning(self, event: Mapping[str, Any]) -> None:
+        self._flush_trials()
+        self._flush_members()
+        tuning, when = event["tuning"], _milliseconds(event)
+        self._log(self._run, metrics=entries.tuning_metrics(tuning), tags=entries.tuning_tags(tuning), when=when)
+
+    def _flush_trials(self) -> None:
+        """Log the trials of a search as children, once each; where they are very many as a table."""
+        trials = {int(event["number"]): event for event in self._trials}
+        self._trials.clear()
+        if len(trials) > _MOST_TRIALS:
+            self._client.log_table(self._run, pd.DataFrame(entries.trial_table(list(trials.values()))), _TRIAL_TABLE)
+            self._log(self._run, tags={"partwise.trials_logged_as": f"table: more than {_MOST_TRIALS} trials"})
+            return
+        for number, event in sorted(trials.items()):
+            if f"trial {number}" not in self._children:
+                self._log_trial(f"trial {number}", event)
+
+    def _log_trial(self, name: str, event: Mapping[str, Any]) -> None:
+        end = _milliseconds(event)
+        tags = {"mlflow.parentRunId": self._run, "partwise.state": event["state"], "partwise.reason": event["reason"]}
+        child = self._client.create_run(
+            self._experiment_id,
+            start_time=int(event["started"] * 1000) or end,
+            tags={key: entries.clipped(text, _LONGEST_TAG) for key, text in tags.items() if text},
+            run_name=name,
+        ).info.run_id
+        params = [Param(key, entries.clipped(value, _LONGEST_PARAM)) for key, value in event["params"].items()]
+        metrics = [Metric("score", score, end, int(rung)) for rung, score in event["scores"].items()]
+        metrics.append(Metric("cpu_seconds", event["cpu_seconds"], end, 0))
+        self._client.log_batch(child, metrics, params, [])
+        broken = event["state"] in {"failed", "timed_out"}
+        self._client.set_terminated(child, "FAILED" if broken else "FINISHED", end_time=end)
 
     def _flush_members(self) -> None:
         members = sorted(self._members, key=lambda event: int(event["partition"]))

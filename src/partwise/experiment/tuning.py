@@ -1,0 +1,234 @@
+"""A hyperparameter search: from a configuration to a recorded search and the ensemble of the best."""
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from partwise.comparison.dataset import Dataset
+from partwise.comparison.judging import Costs, Trained, make_tuning
+from partwise.comparison.records import Tuning
+from partwise.config import TuneConfig
+from partwise.errors import InputError
+from partwise.evaluation import Outputs, Truth, scores_of, widened
+from partwise.executors.ray_tasks import RayExecutor
+from partwise.experiment.checking import check_before_reading
+from partwise.experiment.compared_rows import ComparedRows
+from partwise.experiment.preparing import (
+    Setup,
+    check_before_paying,
+    executor_of,
+    make_setup,
+    read_dataset,
+    with_defaults,
+)
+from partwise.experiment.recorded import GoesOn, recorded
+from partwise.experiment.recording import Recorder
+from partwise.experiment.scanning import is_too_large, scanned_dataset
+from partwise.fitting import prepare_worker
+from partwise.learners import parse_parameters
+from partwise.learners.checking import with_parameters
+from partwise.progress import trial_progress
+from partwise.resources import Stopwatch
+from partwise.search import PartitionedSearchCV, SearchTrial, Space, check_sampler, default_space, read_space
+from partwise.sources import Scan, open_source
+from partwise.tables import SentRows
+
+__all__ = ["TuningRun", "tune"]
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuningRun:
+    """A finished search and where everything about it lies."""
+
+    tuning: Tuning
+    directory: Path
+    tracking_uri: str | None
+    tracking_fault: str | None
+    ui_command: str | None
+
+
+def tune(
+    config: TuneConfig,
+    say: Say = lambda _: None,
+    *,
+    show_progress: bool = False,
+    goes_on: GoesOn | None = None,
+) -> TuningRun:
+    """Search the learner's parameters on training rows, fit the ensemble of the best, and judge it once.
+
+    Parameters and errors are those of ``compare``.
+
+    Raises
+    ------
+    InputError
+        If something in the configuration or the table is wrong; nothing has been fitted then.
+    PartwiseError
+        If the run fails; it is recorded as failed.
+    """
+    # 1. The table: which columns and which rows play which part.
+    source = open_source(config.data)
+    config = with_defaults(config, source)
+    check_before_reading(config, source, partial(_check_search, config), is_new=goes_on is None)
+    train: Scan | None = None
+    if config.storage is not None or is_too_large(config, source):
+        say(f"Counting and sampling {config.data}, which is not read as a whole")
+        scanned = scanned_dataset(config, source)
+        dataset, train, facts = scanned.dataset, scanned.train, scanned.facts
+    else:
+        say(f"Reading {config.data}")
+        dataset, facts = read_dataset(config, source)
+    # 2. The setup, checked against the task; all mistakes at once.
+    n_classes = None if dataset.labels is None else len(dataset.labels)
+    setup = make_setup(config, dataset.task, n_classes, len(dataset.train))
+    _check_search(config, setup, n_classes)
+    if train is None:
+        check_before_paying(config, dataset, setup)
+    # 3. Where the run is recorded; both places are tried before anything is fitted.
+    with recorded(config, goes_on) as recorder:
+        recorder.start(config, setup, dataset.holdout.description, facts)
+        rows = ComparedRows(dataset, train)
+        tuning = _searched(config, setup, rows, facts["notes"], recorder, say, show_progress=show_progress)
+    return TuningRun(
+        tuning=tuning,
+        directory=recorder.directory.path,
+        tracking_uri=recorder.tracker.uri,
+        tracking_fault=recorder.tracking_fault,
+        ui_command=recorder.tracker.ui_command,
+    )
+
+
+def _searched(
+    config: TuneConfig,
+    setup: Setup,
+    rows: ComparedRows,
+    notes: list[str],
+    recorder: Recorder,
+    say: Say,
+    *,
+    show_progress: bool,
+) -> Tuning:
+    clock, dataset, executor = Stopwatch(), rows.dataset, executor_of(config)
+    # 4. Workers that have imported what a fit needs.
+    say("Starting Ray" if config.address is None else f"Joining the cluster at {config.address}")
+    with clock("startup"):
+        executor.connect()
+        executor.warm(prepare_worker, (setup.learner.estimator, SentRows()))  # what a fit unpickles
+    # 5. Trials, each recorded as it ends, and the ensemble of the best.
+    say(f"Trying {config.trials} configurations of {config.learner} on {executor.slots} workers")
+    search = _make_search(config, setup, executor, recorder)
+    with clock("search"), trial_progress(config.trials, shown=show_progress) as advance:
+
+        def observe(trial: SearchTrial) -> None:
+            recorder.trial(trial)
+            advance(trial.score)
+
+        rows.fit(search, observe=observe)
+    model = search.best_estimator_
+    recorder.members(model)
+    # 6. The test rows, once.
+    say(f"Predicting {len(dataset.test):,} test rows")
+    with clock("predict"):
+        outputs = model.predict_outputs(dataset.test)
+    scores = _scores(dataset, setup, model, outputs)
+    # 7. Everything that was found, on disk and in the tracker.
+    say("Writing the model, the plots and the records")
+    about = Trained(metric=setup.metric, task=setup.task, n_test=len(dataset.test), holdout=dataset.holdout.description)
+    costs = Costs(
+        startup_seconds=clock.seconds["startup"],
+        predict_seconds=clock.seconds["predict"],
+        slots=executor.slots,
+        nodes=executor.nodes,
+        address=config.address,
+    )
+    notes = [*notes, f"Beside one model: {_comparison(config, search.best_params_)}"]
+    tuning = make_tuning(about, setup.summary(config, notes), scores, search, clock.seconds["search"], costs)
+    recorder.tuning(tuning, model, search, dataset.test)
+    return tuning
+
+
+def _make_search(config: TuneConfig, setup: Setup, executor: RayExecutor, recorder: Recorder) -> PartitionedSearchCV:
+    checkpoint = recorder.checkpoint
+    return PartitionedSearchCV(
+        setup.learner.estimator,
+        _space(config),
+        n_trials=config.trials,
+        sampler=config.sampler,
+        reduction_factor=config.reduction_factor,
+        budget=config.budget,
+        scoring=setup.metric.name,
+        keep=config.keep,
+        one_by_one=config.one_by_one,
+        study=config.study or f"sqlite:///{recorder.directory.path / 'study.db'}",
+        n_partitions=config.partitions,
+        partitioner=setup.partitioner,
+        combine=setup.combine,
+        encoder=setup.encoder,
+        executor=executor,
+        cpus_per_member=config.cpus_per_member,
+        match_updates=setup.match_updates,
+        random_state=config.seed,
+        storage=config.storage,
+        # What this run writes itself may hold code; what an earlier process left only where the user trusts it.
+        checkpoint=replace(checkpoint, trust=checkpoint.trust or not recorder.goes_on),
+    )
+
+
+def _check_search(config: TuneConfig, setup: Setup, n_classes: int | None) -> None:  # noqa: ARG001 - as all further checks
+    """Refuse a search that cannot begin.
+
+    Raises
+    ------
+    InputError
+        If the sampler, the space or the cut is none for a search.
+    """
+    check_sampler(config.sampler)
+    estimator = setup.learner.estimator
+    with_parameters(config.learner, estimator, Space(_space(config)).example())
+    if config.partitions < 2:
+        raise InputError(
+            f"--partitions {config.partitions} leaves no rows by which to judge a trial. Valid: 2 or more."
+        )
+
+
+def _space(config: TuneConfig) -> Mapping[str, Any]:
+    """Return where to look; what the user has fixed by --param is no part of a default space.
+
+    Raises
+    ------
+    InputError
+        If there is no space, or it has what is fixed.
+    """
+    fixed = parse_parameters(config.param)
+    if config.space is None:
+        space = {name: where for name, where in default_space(config.learner).items() if name not in fixed}
+        if not space:
+            raise InputError("Every parameter of the default search space is fixed by --param. Leave one open.")
+        return space
+    space = dict(read_space(config.space))
+    if twice := sorted(set(space) & set(fixed)):
+        raise InputError(f"{', '.join(twice)} is both fixed by --param and searched for in {config.space}. Choose one.")
+    return space
+
+
+def _scores(dataset: Dataset, setup: Setup, model: Any, outputs: Any) -> dict[str, float | None]:
+    n_classes = None
+    if dataset.labels is not None:
+        n_classes, outputs = len(dataset.labels), widened(outputs, model.classes_, dataset.labels)
+    truth = Truth(dataset.y_test, n_classes, dataset.test_groups)
+    return scores_of(truth, Outputs.from_array(np.asarray(outputs), model.predictor_.kind), setup.metric)
+
+
+def _comparison(config: TuneConfig, params: Mapping[str, Any]) -> str:
+    """Return the command that compares the best configuration with one model of the same parameters."""
+    given = ["partwise", "compare", config.data, "--target", str(config.target), "--learner", config.learner]
+    given += ["--partitions", str(config.partitions)]
+    for text in (*config.param, *(f"{name}={value}" for name, value in params.items())):
+        given += ["--param", text]
+    return shlex.join(given)

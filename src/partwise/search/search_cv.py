@@ -221,6 +221,12 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
                 raise InputError(f"{name}={value!r} is wrong. Valid: a whole number, 1 or more.")
         if self.budget is not None and not (isinstance(self.budget, (int, float)) and self.budget > 0):
             raise InputError(f"budget={self.budget!r} is wrong. Valid: seconds above zero, or None for no limit.")
+        if self.keep > 1 and not self._weighs:
+            raise InputError(
+                f"keep={self.keep} joins the members of several configurations, and combine={self.combine!r} with "
+                f"partitioner={self.partitioner!r} does not weigh members. Valid: combine='soft', 'vote', 'mean', "
+                "'median', 'weighted', or keep=1."
+            )
         check_sampler(self.sampler)
         space = Space(self.param_distributions)
         with_parameters(type(self.estimator).__name__, self.estimator, space.example())
@@ -255,6 +261,13 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
             checkpoint=checkpoint,
             verbose=self.verbose,
         )
+
+    @property
+    def _weighs(self) -> bool:
+        """Whether members of the final ensemble are combined as those of a trial."""
+        if asked_for(self.partitioner, self.combine) is not None:
+            return False
+        return self.combine is None or not isinstance(self._trial_combiner(), str)
 
     def _trial_combiner(self) -> str | Combiner:
         """Return how the members of a trial are combined."""

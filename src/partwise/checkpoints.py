@@ -10,7 +10,7 @@ import secrets
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import cloudpickle
@@ -92,11 +92,17 @@ class Checkpoint:
 def _key(job: FitJob, rows: Any) -> str:
     """Return what tells fits apart whose members are not each other's."""
     template = cloudpickle.loads(cloudpickle.dumps(job.template))
-    known = versions()
-    decides = {name: known.get(name) for name in _DECIDES}
+    decides = _deciding_versions()
     merge = None if job.merge is None else type(job.merge).__qualname__
     settings = (job.seed, job.labels, job.matched_rows, merge, job.n_parts)
     return content_digest((_FORMAT, template, settings, rows, decides))[:32]
+
+
+@cache
+def _deciding_versions() -> Mapping[str, str | None]:
+    """Return the versions of what decides members; once, as a search asks for them in each trial."""
+    known = versions()
+    return {name: known.get(name) for name in _DECIDES}
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,24 @@ from contextlib import contextmanager
 
 import numpy as np
 import optuna
+from optuna.distributions import CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
 
 from partwise.errors import InputError, unknown_choice
+from partwise.search.spaces import Space
 
-__all__ = ["SAMPLERS", "check_sampler", "make_pruner", "make_sampler", "open_study", "rungs_of", "silent"]
+__all__ = [
+    "SAMPLERS",
+    "check_sampler",
+    "check_space",
+    "make_pruner",
+    "make_sampler",
+    "open_study",
+    "rungs_of",
+    "silent",
+]
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "tpe": lambda seed: TPESampler(seed=seed, multivariate=True),
@@ -24,6 +35,8 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
 """Name to a function of the seed: the tree-structured Parzen estimator (Bergstra, Bardenet, Bengio, Kegl, NIPS 2011),
 random search, a grid, CMA-ES (Hansen 2016; it moves numbers, and draws choices at random)."""
 
+_FEWEST_NUMBERS = {"cmaes": 2}
+"""Parameters that are numbers which a sampler must have; it would draw at random without a word."""
 _STUDY = "partwise"
 _OF = "search"
 """The attribute of a study that says which search it is of."""
@@ -39,6 +52,22 @@ def check_sampler(name: str) -> None:
     """
     if name not in SAMPLERS:
         raise unknown_choice("sampler", name, SAMPLERS)
+
+
+def check_space(name: str, space: Space) -> None:
+    """Refuse a sampler that cannot move in this space.
+
+    Raises
+    ------
+    InputError
+        If the space has too few parameters that are numbers.
+    """
+    n_numbers = sum(not isinstance(each, CategoricalDistribution) for each in space.distributions.values())
+    if n_numbers < _FEWEST_NUMBERS.get(name, 0):
+        raise InputError(
+            f"sampler={name!r} needs {_FEWEST_NUMBERS[name]} or more parameters that are ranges, and the space has "
+            f"{n_numbers}. Valid here: {', '.join(each for each in SAMPLERS if each not in _FEWEST_NUMBERS)}."
+        )
 
 
 def make_sampler(name: str, seed: int, n_before: int) -> BaseSampler:

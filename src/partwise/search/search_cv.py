@@ -29,7 +29,7 @@ from partwise.search.judging import Judge, gather_rows, kind_of
 from partwise.search.optimism import corrected_score
 from partwise.search.records import SearchPlan, SearchTrial
 from partwise.search.results import best_of, cv_results, finalists_of, joined, kept_of
-from partwise.search.sampling import check_sampler, make_pruner, open_study, rungs_of, silent
+from partwise.search.sampling import check_sampler, check_space, make_pruner, open_study, rungs_of, silent
 from partwise.search.searching import Search
 from partwise.search.spaces import Space
 from partwise.search.units import Bench
@@ -229,6 +229,7 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
             )
         check_sampler(self.sampler)
         space = Space(self.param_distributions)
+        check_space(self.sampler, space)
         with_parameters(type(self.estimator).__name__, self.estimator, space.example())
         return space
 

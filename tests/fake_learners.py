@@ -23,6 +23,17 @@ class NotesFits(LogisticRegression):
         return super().fit(X, y, sample_weight)
 
 
+class InterruptedOnce(NotesFits):
+    """Is interrupted, as by Ctrl-C, in the third fit of all."""
+
+    def fit(self, X, y, sample_weight=None):
+        marker = Path(f"{self.place}.interrupted")
+        if not marker.exists() and Path(self.place).exists() and len(Path(self.place).read_text().splitlines()) == 2:
+            marker.touch()
+            raise KeyboardInterrupt
+        return super().fit(X, y, sample_weight)
+
+
 class Memorises(ClassifierMixin, BaseEstimator):
     """Knows the label of each row that it was fitted on, and calls all others 'no'."""
 

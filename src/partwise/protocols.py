@@ -177,7 +177,8 @@ class Executor(Protocol):
     ) -> Generator[TaskOutcome, None, None]:
         """Call ``work(shared, task.payload)`` for each task and yield the outcomes as they complete.
 
-        Tasks are drawn from the iterable only as they can be started, so that their payloads need not exist at once.
+        Tasks are drawn from the iterable only as they can be started, so that their payloads need not exist at once. An
+        iterator that has nothing now is asked again after each outcome.
         An error in ``work`` is an outcome, not an exception. ``members`` says that the tasks are fits of members, which
         may have limits of their own.
         """

@@ -80,7 +80,7 @@ def test_pruned_trials_cost_less(searched):
     pruned = [trial for trial in searched.trials_ if trial.state == "pruned"]
     assert pruned
     assert all(trial.n_partitions < 4 for trial in pruned)
-    assert searched.n_fits_ == sum(trial.n_partitions for trial in searched.trials_)
+    assert _n_fits(searched) == sum(trial.n_partitions for trial in searched.trials_)
 
 
 def test_the_ensemble_is_that_of_the_best_parameters(searched):
@@ -133,7 +133,7 @@ def test_no_member_is_fitted_twice(tmp_path, reduction_factor, keep):
     place = tmp_path / "fits"
     search = _fitted(NotesFits(str(place)), C, n_trials=6, reduction_factor=reduction_factor, keep=keep)
     fits = place.read_text().splitlines()
-    assert len(fits) == len(set(fits)) == search.n_fits_
+    assert len(fits) == len(set(fits)) == _n_fits(search)
     if reduction_factor == 1:
         assert len(fits) == 6 * 4
     else:

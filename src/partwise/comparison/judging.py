@@ -171,7 +171,7 @@ def make_tuning(
         best_score=best.scores[best.n_partitions],
         corrected_score=None if corrected is None else sign * corrected,
         kept=[Configuration(params=params, weight=weight) for params, weight in search.kept_params_],
-        n_fits=search.n_fits_,
+        n_fits=sum(trial.n_fits for trial in search.trials_),
         search_seconds=search_seconds,
         trials=[TrialReport(**asdict(trial)) for trial in search.trials_],
         importances=search.importances(),

@@ -151,6 +151,8 @@ class TrialReport(_Record):
     """The metric after so many partitions, each row by members that never saw it."""
     cpu_seconds: float = Field(ge=0)
     """Processor time of its fits, and of asking its members."""
+    n_fits: int = Field(ge=0)
+    """Members that the process that ended it fitted for it: others were there."""
     started: float = Field(ge=0)
     """When it was begun, in seconds since the epoch."""
     reason: str = ""

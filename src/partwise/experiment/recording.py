@@ -125,6 +125,9 @@ class Recorder:
                 "Restore it, or start a new run."
             )
         self._track(lambda: self.tracker.resume(self.facts.get("tracked")))
+        # Trackers take trials together, when the search ends: these had not been sent.
+        ended = [event for event in self.directory.events() if event["event"] == "trial_ended"]
+        self._track(lambda: self.tracker.write(ended))
         self._write_state("running")
         self._write("run_resumed", versions=versions())
 

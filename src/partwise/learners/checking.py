@@ -24,7 +24,7 @@ def with_parameters(name: str, estimator: Any, params: Mapping[str, Any]) -> Any
     invalid = [fault for key, value in known.items() if (fault := _fault(name, estimator, key, value))]
     if unknown or invalid:
         raise ConfigurationError([*unknown, *invalid])
-    return clone(estimator).set_params(**known)
+    return clone(estimator, safe=False).set_params(**known)
 
 
 def _fault(name: str, estimator: Any, key: str, value: Any) -> str | None:

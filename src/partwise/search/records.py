@@ -50,6 +50,8 @@ class SearchTrial:
         The metric after so many partitions, in the metric's own units: each row by members that never saw it.
     cpu_seconds
         Processor seconds of its fits, and of asking its members about the judged rows.
+    n_fits
+        Members that the process that ended it fitted for it: others were there.
     started
         When it was begun by the process that ended it, in seconds since the epoch.
     """
@@ -59,6 +61,7 @@ class SearchTrial:
     state: TrialState
     scores: Mapping[int, float] = field(default_factory=dict)
     cpu_seconds: float = 0.0
+    n_fits: int = 0
     started: float = 0.0
     reason: str = ""
 

@@ -22,6 +22,7 @@ from partwise.errors import InputError
 from partwise.evaluation import resolve_metric
 from partwise.executors import with_one_cpu
 from partwise.learners.checking import with_parameters
+from partwise.partitioners import make_partitioner
 from partwise.protocols import Combiner, Encoder, Executor, Partitioner
 from partwise.recipes import Recipe
 from partwise.resources import Stopwatch
@@ -76,8 +77,10 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         Where Optuna keeps the study: a database such as ``sqlite:///study.db``; None is in memory. With a study and a
         ``checkpoint`` a search that was stopped goes on where it was.
     n_partitions, partitioner, combine, encoder, executor, cpus_per_member, random_state, checkpoint, verbose
-        As in ``PartitionedClassifier``. Trials are judged by ``combine`` where it learns nothing from rows, else by
-        the mean; ``combine="auto"`` chooses for the best configuration among all recipes, one model too.
+        As in ``PartitionedClassifier``. Trials are judged on samples of the table, by ``combine`` where it learns
+        nothing from rows, else by the mean. An ensemble that is cut or combined otherwise (cells, exact merges,
+        ``combine="auto"``, which chooses among all recipes, one model too) is that of the best configuration; members
+        of another cut are fitted anew.
 
     Attributes
     ----------
@@ -96,8 +99,6 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         The configurations of the ensemble, and the weight of each.
     study_
         The Optuna study.
-    n_fits_
-        How many members were fitted by trials.
 
     Examples
     --------
@@ -189,6 +190,7 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         rows = {"sample_weight": sample_weight, "groups": groups, "time": time}
         with self._checkpoint() as checkpoint:
             prototype = self._ensemble(self.estimator, self._trial_combiner(), checkpoint)
+            prototype.set_params(partitioner=self._trial_partitioner())
             search = self._search(prototype, X, y, rows, space, checkpoint, observe)
             trials = search.run()
             maximize = search.judge.metric.greater_is_better
@@ -201,7 +203,7 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
                 models.append(model.fit(X, y, **rows))
         self.best_estimator_ = joined(models, [weight for _, weight in kept]).set_params(checkpoint=None)
         self.kept_params_ = [(dict(trial.params), weight) for trial, weight in kept]
-        self.trials_, self.study_, self.n_fits_ = trials, search.study, search.n_fits
+        self.trials_, self.study_ = trials, search.study
         self.cv_results_ = cv_results(trials, maximize=maximize)
         best = best_of(trials, maximize=maximize)
         self.best_params_ = dict(best.params)
@@ -268,7 +270,16 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         """Whether members of the final ensemble are combined as those of a trial."""
         if asked_for(self.partitioner, self.combine) is not None:
             return False
+        if self.partitioner not in (None, Auto.name) and self._trial_partitioner() is None:
+            return False
         return self.combine is None or not isinstance(self._trial_combiner(), str)
+
+    def _trial_partitioner(self) -> str | Partitioner | None:
+        """Return how rows are cut for trials: as for the ensemble, where its members are samples of the table."""
+        if self.partitioner is None or self.partitioner == Auto.name:
+            return None
+        partitioner = make_partitioner(self.partitioner)
+        return partitioner if partitioner.gives == "samples" else None
 
     def _trial_combiner(self) -> str | Combiner:
         """Return how the members of a trial are combined."""
@@ -395,12 +406,10 @@ def _check_recipe(recipe: Recipe) -> None:
     Raises
     ------
     InputError
-        If members are no samples of the table, or there is one.
+        If there is one partition.
     """
     if not recipe.judged_out_of_partition:
         raise InputError(
-            f"A search judges members by rows of other partitions, and partitioner={recipe.partitioner.name!r} with "
-            f"n_partitions={recipe.n_partitions} leaves none. Valid: 2 partitions or more, of 'stratified', "
-            "'shuffled', 'grouped' or 'ordered'. combine='auto' still chooses among all recipes for the best "
-            "configuration."
+            f"A search judges members by rows of other partitions, and n_partitions={recipe.n_partitions} leaves none. "
+            "Valid: 2 or more."
         )

@@ -47,6 +47,7 @@ class _Running:
     there: dict[int, Member]
     """Members that were fitted before, by partition."""
     rung: int = 0
+    n_fits: int = 0
     started: float = field(default_factory=time.time)
     said: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     members: dict[int, Member] = field(default_factory=dict)
@@ -76,7 +77,8 @@ class Search:
         self._units: dict[int, tuple[int, int]] = {}
         self._waiting: deque[tuple[int, int]] = deque()
         self._outputs: dict[int, NDArray[np.float64]] = {}
-        self._n_units = self._n_fits = 0
+        self._n_units = 0
+        self._readable = self.checkpoint.trust
         self._ends: float | None = None
 
     def run(self) -> list[SearchTrial]:
@@ -100,11 +102,6 @@ class Search:
             for number in list(self._running):
                 self._end(number, "stopped", reason="the budget was at its end")
             return self.trials()
-
-    @property
-    def n_fits(self) -> int:
-        """How many members were fitted, by this process."""
-        return self._n_fits
 
     def trials(self) -> list[SearchTrial]:
         """Return all trials that ended, in the order in which they were begun."""
@@ -192,10 +189,11 @@ class Search:
             return
         result: UnitResult = outcome.value
         if result.fitted is not None:
+            running.n_fits += 1
             running.kept.settle(replace(outcome, id=partition, value=result.fitted))
-            if self._n_fits == 0:
+            if not self._readable:
                 running.kept.taken(self.cut.partitions)  # may they not be read, it is known before time is spent
-            self._n_fits += 1
+                self._readable = True
         running.said[partition] = result.outputs
         running.members[partition] = _spokesman(partition, result, running.there.get(partition))
         running.cpu_seconds += result.cpu_seconds + result.ask_cpu_seconds
@@ -234,6 +232,7 @@ class Search:
                 state=state,
                 scores=running.scores,
                 cpu_seconds=running.cpu_seconds,
+                n_fits=running.n_fits,
                 started=running.started,
                 reason=reason,
             ),
@@ -262,7 +261,6 @@ class Search:
                 continue
             result: UnitResult = value_of(outcome)
             if result.fitted is not None:
-                self._n_fits += 1
                 kept.settle(replace(outcome, value=result.fitted))
             said[outcome.id] = result.outputs
             members[outcome.id] = _spokesman(outcome.id, result, there.get(outcome.id))
@@ -281,7 +279,7 @@ class Search:
         return UnitWork(template=template, kind=kind, rows=rows, kept=kept, member=there)
 
     def _tell(self, trial: Trial, ended: SearchTrial) -> None:
-        told = {name: getattr(ended, name) for name in ("state", "cpu_seconds", "started", "reason")}
+        told = {name: getattr(ended, name) for name in ("state", "cpu_seconds", "n_fits", "started", "reason")}
         trial.set_user_attr(_TOLD, json.dumps(told))
         state = {"finished": OptunaState.COMPLETE, "pruned": OptunaState.PRUNED, "stopped": OptunaState.PRUNED}
         value = ended.score if ended.state == "finished" else None

@@ -1,0 +1,177 @@
+"""`partwise tune` as a user runs it: killed on its way, resumed to its end; real Ray, real MLflow, files on disk."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import mlflow
+import optuna
+import pandas as pd
+import pytest
+
+from fakes import wine_table
+from partwise.cli import main
+from partwise.model_store import load_model
+
+TRIALS = 8
+LEARNER = '''
+import os
+import time
+
+from sklearn.tree import DecisionTreeClassifier
+
+
+class Slow(DecisionTreeClassifier):
+    """Notes each fit, and takes its time."""
+
+    def fit(self, X, y, sample_weight=None):
+        time.sleep(0.2)
+        super().fit(X, y, sample_weight)  # first: it is asked again with a copy where it refuses read-only memory
+        with open(os.environ["FITS"], "a") as notes:
+            notes.write(f"{self.max_depth} {len(y)}\\n")
+        return self
+'''
+SPACE = """
+[max_depth]
+low = 1
+high = 8
+
+[criterion]
+values = ["gini", "entropy"]
+"""
+
+
+def _run(folder, *arguments):
+    environment = {**os.environ, "FITS": str(folder / "fits")}
+    command = [sys.executable, "-m", "partwise", *arguments]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def _ended(folder):
+    journal = folder / "run" / "journal.jsonl"
+    lines = journal.read_text().splitlines() if journal.exists() else []
+    return [json.loads(line) for line in lines if '"trial_ended"' in line]
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    """A search that was killed on its way and resumed: its folder, the trials at the kill, and what resume printed."""
+    folder = tmp_path_factory.mktemp("tune")
+    wine_table().to_csv(folder / "wine.csv", index=False)
+    (folder / "slow.py").write_text(LEARNER)
+    (folder / "space.toml").write_text(SPACE)
+    arguments = ["wine.csv", "--target", "cultivar", "--learner", "slow:Slow", "--ship", "slow.py", "--output", "run"]
+    arguments += ["--space", "space.toml", "--trials", str(TRIALS), "--partitions", "4"]
+    run = _run(folder, "tune", *arguments)
+    deadline = time.monotonic() + 200
+    while len(_ended(folder)) < TRIALS // 2 and run.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    run.send_signal(signal.SIGKILL)
+    _, said = run.communicate()
+    before = _ended(folder)
+    assert before, said
+    again = _run(folder, "resume", "run", "--trust", "--json")
+    out, said = again.communicate(timeout=240)
+    assert again.returncode == 0, said
+    return folder, before, out
+
+
+def test_no_trial_is_lost_or_counted_twice(tuned):
+    """Killed and resumed, the search has as many trials as were asked for, each once; those that ended stand."""
+    folder, before, _ = tuned
+    ended = _ended(folder)
+    assert sorted(trial["number"] for trial in ended) == list(range(TRIALS))
+    assert ended[: len(before)] == before
+
+
+def test_no_member_is_fitted_twice_but_those_that_the_kill_met(tuned):
+    """What was kept is asked again, not fitted; two workers may have been at a fit."""
+    folder, _, _ = tuned
+    fits = len((folder / "fits").read_text().splitlines())
+    kept = Counter((path.parent.name, path.name[:5]) for path in (folder / "run" / "members").rglob("*.member"))
+    assert set(kept.values()) == {1}
+    assert len(kept) <= fits <= len(kept) + 2
+
+
+def test_members_are_fitted_with_the_parameters_of_their_trial(tuned):
+    """What trials asked for is what was fitted."""
+    folder, _, out = tuned
+    asked = {trial["params"]["max_depth"] for trial in json.loads(out)["trials"]}
+    assert {int(line.split()[0]) for line in (folder / "fits").read_text().splitlines()} == asked
+
+
+def test_stdout_is_the_record_and_nothing_else(tuned):
+    """With --json stdout holds tuning.json; a finished search is shown, not run again."""
+    folder, _, out = tuned
+    record = json.loads(out)
+    assert record == json.loads((folder / "run" / "tuning.json").read_text())
+    assert record["best_params"]["criterion"] in {"gini", "entropy"}
+    assert {trial["state"] for trial in record["trials"]} <= {"finished", "pruned"}
+
+
+def test_trials_are_children_of_the_run_in_mlflow(tuned):
+    """Each trial once, with its parameters and its score after each number of partitions."""
+    folder, _, out = tuned
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("partwise")
+    runs = client.search_runs([experiment.experiment_id])
+    children = {run.info.run_name: run for run in runs if run.info.run_name.startswith("trial ")}
+    assert sorted(children) == sorted(f"trial {number}" for number in range(TRIALS))
+    for trial in json.loads(out)["trials"]:
+        child = children[f"trial {trial['number']}"]
+        history = client.get_metric_history(child.info.run_id, "score")
+        assert {str(point.step): point.value for point in history} == pytest.approx(trial["scores"])
+        assert child.data.params["max_depth"] == str(trial["params"]["max_depth"])
+        assert child.data.tags["partwise.state"] == trial["state"]
+
+
+def test_the_study_opens_in_optuna(tuned):
+    """The database of the run directory is a study as optuna-dashboard shows it."""
+    folder, _, out = tuned
+    study = optuna.load_study(study_name=None, storage=f"sqlite:///{folder / 'run' / 'study.db'}")
+    assert len(study.trials) == TRIALS
+    assert study.best_trial.number == json.loads(out)["best_trial"]
+
+
+def test_the_run_directory_has_plots_table_and_model(tuned):
+    """The pictures, the trials as a table, and a model that predicts."""
+    folder, _, _ = tuned
+    run = folder / "run"
+    assert {"history.png", "parallel_coordinates.png"} <= {path.name for path in (run / "plots").iterdir()}
+    assert len(pd.read_csv(run / "trials.csv")) == TRIALS
+    rows = wine_table().drop(columns="cultivar")
+    sys.path.insert(0, str(folder))
+    try:
+        predicted = load_model(run / "model", trust=True).predict(rows)
+    finally:
+        sys.path.remove(str(folder))
+    assert (predicted == wine_table()["cultivar"]).mean() > 0.7
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--sampler", "best"], "Unknown sampler 'best'"),
+        (["--learner", "gaussian_process"], "no default search space for the learner 'gaussian_process'"),
+        (["--partitions", "1", "--no-evidence"], "leaves no rows by which to judge"),
+        (["--trials", "0"], "--trials 0 is wrong"),
+        (["--budget", "soon"], "--budget 'soon' is wrong"),
+        (["--space", "nowhere.toml"], "nowhere.toml"),
+        (["--param", "C=1", "--learner", "logistic"], "Every parameter of the default search space is fixed"),
+    ],
+)
+def test_wrong_settings_are_told_before_anything_is_fitted(options, said, tmp_path, monkeypatch, capsys):
+    """Exit code 2, the value and what is valid; no run directory."""
+    monkeypatch.chdir(tmp_path)
+    wine_table().to_csv("wine.csv", index=False)
+    with pytest.raises(SystemExit) as stop:
+        main(["tune", "wine.csv", "--target", "cultivar", "--learner", "tree", *options])
+    assert stop.value.code == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "partwise-runs").exists()

@@ -44,6 +44,10 @@ def _told(search):
     return [(trial.params, trial.state, trial.scores) for trial in search.trials_]
 
 
+def _n_fits(search):
+    return sum(trial.n_fits for trial in search.trials_)
+
+
 def test_the_first_trial_is_the_learner_as_it_was_given(searched):
     """Parameters of the learner itself are tried first, and the learner stays as it was."""
     assert searched.trials_[0].params == {"C": 0.5}
@@ -260,8 +264,8 @@ def test_observers_see_each_trial_once():
         ({"sampler": "cmaes"}, "2 or more"),
         ({"scoring": "acuracy"}, "accuracy"),
         ({"scoring": "r2"}, "r2"),
-        ({"n_partitions": 1}, "2 partitions or more"),
-        ({"partitioner": "clustered", "combine": "route"}, "clustered"),
+        ({"n_partitions": 1}, "2 or more"),
+        ({"keep": 2, "partitioner": "clustered"}, "keep=2"),
         ({"keep": 2, "combine": "stack"}, "keep=2"),
         ({"keep": 2, "combine": "auto"}, "keep=2"),
         ({"study": "sqlite:////no/such/folder/study.db"}, "study"),

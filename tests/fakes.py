@@ -71,6 +71,19 @@ class CrashesOnNegative(NearestMean):
         return super().fit(X, y)
 
 
+class Waits(NearestMean):
+    """Never ends a fit while a file is there; beside it is one for each process that waits."""
+
+    def __init__(self, while_there=""):
+        self.while_there = while_there
+
+    def fit(self, X, y):
+        while Path(self.while_there).exists():
+            Path(f"{self.while_there}.{os.getpid()}").touch()
+            time.sleep(0.05)
+        return super().fit(X, y)
+
+
 class PredictsNaN(NearestMean):
     """Gives NaN for the probability of the first row."""
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from partwise.checkpoints import Checkpoint
     from partwise.combiners import Greedy, Mean, Median, Pool, Route, Soft, Stack, Vote, Weighted
     from partwise.encoders import NumericEncoder, TableEncoder
-    from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
+    from partwise.ensemble import Addition, PartitionedClassifier, PartitionedRegressor
     from partwise.errors import InputError, MemberFitError, PartwiseError
     from partwise.executors import InlineExecutor
     from partwise.executors.ray_tasks import RayExecutor
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Addition": "ensemble",
     "Auto": "selection",
     "Checkpoint": "checkpoints",
     "Choice": "learners.spaces",
@@ -59,6 +60,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Addition",
     "Auto",
     "Checkpoint",
     "Choice",

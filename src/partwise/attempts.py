@@ -10,10 +10,10 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from partwise.errors import ConfigurationError, InputError
+from partwise.errors import ConfigurationError, InputError, StepTimeoutError
 from partwise.records import FailureReason, Task, TaskFailure, TaskOutcome
 
-__all__ = ["attempt", "failure_of", "input_error_of", "moved_between", "run_in_process"]
+__all__ = ["attempt", "failure_of", "input_error_of", "moved_between", "run_in_process", "timeout_error_of"]
 
 _ID_DIGITS = 8
 
@@ -34,6 +34,18 @@ def input_error_of(failure: TaskFailure) -> InputError | None:
     if failure.error_type not in {InputError.__name__, ConfigurationError.__name__}:
         return None
     return InputError(failure.message)
+
+
+def timeout_error_of(outcome: TaskOutcome) -> StepTimeoutError | None:
+    """Return the error where a task took longer than it may, None for any other failure."""
+    failure = outcome.failure
+    if failure is None or failure.reason != "timeout":
+        return None
+    tried = f"{outcome.attempts} attempts" if outcome.attempts > 1 else "1 attempt"
+    return StepTimeoutError(
+        f"A part of the work ({outcome.rows:,} rows) was given up after {tried}: {failure.message}. Look whether "
+        "storage and nodes answer (partwise doctor), or allow more time (--step-timeout)."
+    )
 
 
 def attempt(work: Callable[[Any, Any], Any], shared: Any, task: Task, node_id: str = "") -> TaskOutcome:

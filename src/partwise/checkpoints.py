@@ -1,14 +1,14 @@
 """Members that are kept as they are fitted: a fit that was stopped goes on where it was, with the same members.
 
-A member is one file, which appears whole: the SHA-256 of what follows, a line that describes the member, and what it
-learned. What has another digest is no member; it is fitted again.
+A member is one file, which appears whole (`member_files`). What has another digest is no member; it is fitted again.
+The driver does not hold large members while others are fitted: it is told their files, and reads these at the end.
 """
 
-import hashlib
 import json
 import secrets
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property
 from typing import Any
@@ -19,12 +19,13 @@ from pyarrow import fs
 
 from partwise.digests import content_digest
 from partwise.errors import InputError, ModelStoreError
-from partwise.filesystems import open_filesystem, read_whole, write_whole
+from partwise.filesystems import Folder, open_filesystem, read_whole, write_whole
 from partwise.fitting import FitJob, FittedPart, fit_member, member_of
+from partwise.member_files import read_member, write_member
 from partwise.model_store import deserialise, serialise
 from partwise.protocols import CutTable, PartReader
 from partwise.provenance import versions
-from partwise.records import Member, Partitions, TaskOutcome
+from partwise.records import KeptFile, Member, Partitions, TaskOutcome
 from partwise.resources import Usage
 
 __all__ = ["Checkpoint", "KeptMembers"]
@@ -33,6 +34,10 @@ _FORMAT = 3
 """Changes whenever older members must not be taken."""
 _MARK = "mark"
 _ENDING = ".member"
+_SENT = ".sent"
+"""The ending of pickled copies, for the driver alone: read at the end of the fit, and deleted."""
+_TRAVELS = 100_000
+"""Bytes of a member that travels with its record, as Ray's small results do: it is not worth a file of its own."""
 _CODE: set[str] = set()
 """The fits, seen in this process, whose members only pickle holds: skops is asked once."""
 _DECIDES = ("python", "partwise", "scikit-learn", "numpy", "scipy", "xgboost", "lightgbm")
@@ -83,6 +88,18 @@ class Checkpoint:
         filesystem, path = self._noted(job, asked)
         filesystem.create_dir(path.rpartition("/")[0], recursive=True)
         write_whole(filesystem, path, json.dumps(value).encode())
+
+    def code(self) -> str | None:
+        """Return the path of a member that only pickle can hold, None where there is none."""
+        folder = Folder.at(self.place)
+        held = (name for name in folder.names(recursive=True) if name.endswith(f".cloudpickle{_ENDING}"))
+        return next(map(folder.shown, held), None)
+
+    def tidy(self) -> None:
+        """Delete what workers that were stopped left: files that were half written, and copies for the driver."""
+        folder = Folder.at(self.place)
+        with suppress(OSError):  # the run has ended; what is left does no harm
+            _delete(folder.filesystem, folder.path, (_SENT, ".tmp"))
 
     def _noted(self, job: FitJob, asked: Any) -> tuple[fs.FileSystem, str]:
         filesystem, path, _ = open_filesystem(str(self.place))
@@ -157,17 +174,18 @@ class KeptMembers:
             ) from error
 
     def keep(self, partition: int, fitted: FittedPart) -> FittedPart:
-        """Write a member, and return it marked as kept."""
+        """Write a member, and return it with its files; a large one without the estimator that these hold."""
+        assert fitted.estimator is not None  # noqa: S101 - narrows the type: it was fitted just now
         filesystem, folder = self._where
-        file_format, data = "cloudpickle", fitted.estimator.tobytes()
+        pickled = fitted.estimator.tobytes()
+        file_format, data = "cloudpickle", pickled
         if self.key not in _CODE:
-            file_format, data = serialise(cloudpickle.loads(fitted.estimator))
+            file_format, data = serialise(cloudpickle.loads(pickled))
             if file_format == "cloudpickle":
                 _CODE.add(self.key)
         record = {
             "format_version": _FORMAT,
             "partition": partition,
-            "format": file_format,
             "content_digest": fitted.content_digest,
             "classes": None if fitted.classes is None else fitted.classes.tolist(),
             "doubled_rows": fitted.doubled_rows,
@@ -177,15 +195,18 @@ class KeptMembers:
             "usage": asdict(fitted.usage),
             "node": socket.gethostname(),
         }
-        described = json.dumps(record).encode() + b"\n" + data
-        name = f"{partition:05d}-{secrets.token_hex(4)}.{file_format}{_ENDING}"
-        write_whole(filesystem, f"{folder}/{name}", hashlib.sha256(described).hexdigest().encode() + b"\n" + described)
-        return replace(fitted, kept=True)
+        stem = f"{partition:05d}-{secrets.token_hex(4)}.{file_format}"
+        files = [write_member(filesystem, folder, stem + _ENDING, file_format, record, data)]
+        if len(pickled) <= _TRAVELS:
+            return replace(fitted, files=tuple(files))
+        if file_format != "cloudpickle":  # skops takes a hundred times as long to read
+            files.insert(0, write_member(filesystem, folder, stem + _SENT, "cloudpickle", record, pickled))
+        return replace(fitted, estimator=None, files=tuple(files))
 
-    def settle(self, outcome: TaskOutcome) -> None:
-        """Write a member whose worker does not see the place."""
-        if outcome.failure is None and not outcome.value.kept:
-            self.keep(outcome.id, outcome.value)
+    def settle(self, outcome: TaskOutcome) -> TaskOutcome:
+        """Write a member whose worker does not see the place; return the outcome as it is to be held."""
+        fitted: FittedPart = outcome.value
+        return outcome if fitted.files else replace(outcome, value=self.keep(outcome.id, fitted))
 
     def sees(self) -> bool:
         """Return whether this process sees the place that the driver sees."""
@@ -213,9 +234,9 @@ class KeptMembers:
         return [found[partition] for partition in sorted(found)]
 
     def _member(self, path: str, partitions: Partitions) -> Member | None:
-        """Return the member in a file, None where it is not the one that this version wrote to its end."""
+        """Return the member in a file, to be read later; None where it is not the one that was written to its end."""
         try:
-            record, data = _whole(read_whole(self._where[0], path))
+            digest, record, _ = read_member(self._where[0], path)
             if record["format_version"] != _FORMAT:
                 return None
             if record["format"] == "cloudpickle" and not self.trust:
@@ -223,8 +244,9 @@ class KeptMembers:
                     f"{path} holds code (cloudpickle), which taking the member over would run. If you trust where it "
                     "comes from, go on with --trust (in Python Checkpoint(place, trust=True)), or delete the folder."
                 )
+            name = path.rpartition("/")[2]
             fitted = FittedPart(
-                estimator=np.frombuffer(cloudpickle.dumps(deserialise(data, record["format"], path)), dtype=np.uint8),
+                estimator=None,
                 content_digest=record["content_digest"],
                 classes=None if record["classes"] is None else np.array(record["classes"], dtype=np.int64),
                 doubled_rows=record["doubled_rows"],
@@ -232,7 +254,7 @@ class KeptMembers:
                 target_range=None if record["target_range"] is None else np.array(record["target_range"]),
                 seed=record["seed"],
                 usage=Usage(**record["usage"]),
-                kept=True,
+                files=(KeptFile(name=name, file_format=record["format"], sha256=digest),),
             )
             partition = record["partition"]
             outcome = TaskOutcome(
@@ -246,22 +268,43 @@ class KeptMembers:
             )
         except (OSError, KeyError, TypeError, IndexError, ValueError):
             return None
-        return member_of(outcome, partitions)
+        return replace(member_of(outcome, partitions), recalled=True)
+
+    def loaded(self, members: Sequence[Member]) -> list[Member]:
+        """Return the members, read where they were left in files; copies that were for this alone are deleted.
+
+        Raises
+        ------
+        ModelStoreError
+            If a member is no longer what was written.
+        """
+        whole = [self._loaded(member) for member in members]
+        filesystem, folder = self._where
+        _delete(filesystem, folder, (_SENT,))
+        return whole
+
+    def _loaded(self, member: Member) -> Member:
+        if not isinstance(member.estimator, tuple):
+            return member
+        filesystem, folder = self._where
+        for file in member.estimator:
+            path = f"{folder}/{file.name}"
+            with suppress(OSError, ValueError):  # another file may still hold it; where none does, that is told
+                digest, _, data = read_member(filesystem, path)
+                if digest == file.sha256:
+                    return replace(member, estimator=deserialise(data, file.file_format, path))
+        raise ModelStoreError(
+            f"{path} no longer is the member of partition {member.partition} that was written there. Fit once more "
+            "(`partwise resume`): what is missing is fitted again."
+        )
 
 
-def _whole(content: bytes) -> tuple[Mapping[str, Any], bytes]:
-    """Return the record and the data of a member's file.
-
-    Raises
-    ------
-    ValueError
-        If the file is not the one that was written.
-    """
-    digest, _, described = content.partition(b"\n")
-    if hashlib.sha256(described).hexdigest().encode() != digest:
-        raise ValueError("another digest")
-    line, _, data = described.partition(b"\n")
-    return json.loads(line), data
+def _delete(filesystem: fs.FileSystem, folder: str, endings: tuple[str, ...]) -> None:
+    """Delete the files below a folder that have one of these endings; others may be at the same work."""
+    for info in filesystem.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True)):
+        if info.type == fs.FileType.File and info.path.endswith(endings):
+            with suppress(OSError):
+                filesystem.delete_file(info.path)
 
 
 def fit_and_keep(shared: tuple[FitJob, PartReader, KeptMembers], payload: Any) -> FittedPart:

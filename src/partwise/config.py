@@ -9,14 +9,14 @@ import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from partwise.combiners import make_combiner
-from partwise.errors import ConfigurationError, Mistakes
+from partwise.errors import ConfigurationError, InputError, Mistakes
 from partwise.evaluation import check_metric_name
 from partwise.learners import check_learner_name, parse_parameters
 from partwise.partitioners import make_partitioner
 from partwise.protocols import Combiner, Partitioner
 from partwise.selection import Auto, asked_for, check_choice
 
-__all__ = ["CompareConfig", "FitConfig", "TaskName", "TrainConfig", "TuneConfig"]
+__all__ = ["CompareConfig", "FitConfig", "TaskName", "TrainConfig", "TuneConfig", "read_seconds"]
 
 TaskName = Literal["auto", "classification", "regression"]
 
@@ -38,6 +38,20 @@ def _seconds(given: Any) -> Any:
 
 
 Seconds = Annotated[Annotated[float, Field(gt=0)], BeforeValidator(_seconds)]
+
+
+def read_seconds(option: str, given: str | None) -> float | None:
+    """Return the seconds of an option that is a duration, None where it was not given.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    try:
+        return None if given is None else float(_seconds(given))
+    except ValueError as error:
+        raise InputError(f"{option} {given!r} is wrong: {error}.") from error
 
 
 class FitConfig(BaseModel):
@@ -75,6 +89,7 @@ class FitConfig(BaseModel):
     gpus_per_member: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     max_attempts: Annotated[int, Field(ge=1)] = 3
     member_timeout: Seconds | None = None
+    step_timeout: Seconds | None = None
     speculate: bool = False
     on_failure: Literal["raise", "skip"] = "raise"
     quorum: Annotated[float, Field(gt=0, le=1)] = 0.9
@@ -83,7 +98,7 @@ class FitConfig(BaseModel):
     tracking_uri: str | None = None
     experiment: str = "partwise"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    output: Path | None = None
+    output: str | Path | None = None
 
     @classmethod
     def checked(cls, **settings: Any) -> Self:

@@ -6,6 +6,7 @@ PartwiseError
 ├── MemberFitError (RuntimeError)    a member could not be fitted
 ├── SearchError (RuntimeError)       no trial of a search gave a score
 ├── PredictionError (RuntimeError)   a member gave outputs that cannot be combined
+├── StepTimeoutError (RuntimeError)  a step other than a member's fit took longer than it may
 ├── ClusterError (RuntimeError)      Ray cannot be started, or lacks what was asked for
 │   └── AddressError (InputError)    no cluster can be joined at the address that was given
 ├── TrackerUnavailableError (InputError)  the tracking server does not answer; a run goes on without it
@@ -32,8 +33,10 @@ __all__ = [
     "PartwiseError",
     "PredictionError",
     "SearchError",
+    "StepTimeoutError",
     "TableError",
     "TrackerUnavailableError",
+    "several_values",
     "unknown_choice",
 ]
 
@@ -106,6 +109,10 @@ class PredictionError(PartwiseError, RuntimeError):
     """A member gave outputs that cannot be combined, such as NaN or a wrong number of columns."""
 
 
+class StepTimeoutError(PartwiseError, RuntimeError):
+    """A step of a run other than the fit of a member took longer than ``--step-timeout`` allows."""
+
+
 class ClusterError(PartwiseError, RuntimeError):
     """Ray cannot be started, or the cluster lacks what was asked for."""
 
@@ -136,3 +143,11 @@ def unknown_choice(what: str, value: object, valid: Iterable[str], *, hint: str 
     near = get_close_matches(str(value), names, n=1)
     suggestion = f" Did you mean {near[0]!r}?" if near else ""
     return InputError(f"Unknown {what} {value!r}. Valid: {', '.join(names)}.{suggestion}{' ' + hint if hint else ''}")
+
+
+def several_values(name: str, kind: object) -> str:
+    """Return what is wrong with a feature that holds several values in a row."""
+    return (
+        f"The feature {name!r} is of type {kind}. Valid: one value in each row. Leave it out (--drop {name}, "
+        f"partwise.scan(…, drop=[{name!r}])), or make columns of its values."
+    )

@@ -1,7 +1,7 @@
 """Fit one member, the pure function that a worker runs, and all members, what the driver does."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,7 +18,7 @@ from partwise.digests import content_digest
 from partwise.learners.updates import match_updates
 from partwise.pool import AggregatedPredictor, MemberPool
 from partwise.protocols import CutTable, Executor, MemberKeeper, Merge, PartReader
-from partwise.records import Member, MemberFailure, Part, Partitions, Task, TaskOutcome
+from partwise.records import KeptFile, Member, MemberFailure, Part, Partitions, Task, TaskOutcome
 from partwise.resources import Usage, measure_usage
 from partwise.rows import take_rows
 from partwise.templates import configured, member_seed, translate_class_weights
@@ -68,10 +68,11 @@ class FittedPart:
     """What a worker sends back.
 
     The estimator is pickled, so that the driver gets arrays of its own, free to write; in an array of bytes, which
-    Ray shares between processes where it would copy bytes.
+    Ray shares between processes where it would copy bytes. It is None where it was left in ``files``: any of these
+    that still is what its digest says holds it.
     """
 
-    estimator: NDArray[np.uint8]
+    estimator: NDArray[np.uint8] | None
     content_digest: str
     classes: NDArray[np.int64] | None
     doubled_rows: int
@@ -79,8 +80,13 @@ class FittedPart:
     seed: int
     usage: Usage
     target_range: NDArray[np.float64] | None = None
-    kept: bool = False
-    """Whether it was written to where members are kept."""
+    files: tuple[KeptFile, ...] = ()
+    """Where it was written to, the quickest to read first; none where it was not kept."""
+
+    @property
+    def learned(self) -> Any:
+        """The estimator, an object of the caller's own; its files where it was left in them."""
+        return self.files if self.estimator is None else cloudpickle.loads(self.estimator)
 
 
 def fit_member(job: FitJob, part: Part) -> FittedPart:
@@ -174,7 +180,7 @@ def lone_predictor(fitted: FittedPart, labels: NDArray[Any] | None) -> Aggregate
     """Return the predictor of one model that stands alone; ``labels`` are all class labels, None in regression."""
     member = Member(
         partition=0,
-        estimator=cloudpickle.loads(fitted.estimator),
+        estimator=fitted.learned,
         classes=fitted.classes,
         content_digest=fitted.content_digest,
     )
@@ -236,8 +242,13 @@ class NotKept:
         """Return no members."""
         return []
 
-    def settle(self, outcome: TaskOutcome) -> None:
-        """Do nothing."""
+    def settle(self, outcome: TaskOutcome) -> TaskOutcome:
+        """Return the outcome as it is."""
+        return outcome
+
+    def loaded(self, members: Sequence[Member]) -> list[Member]:
+        """Return the members as they are."""
+        return list(members)
 
 
 def fit_members(
@@ -247,6 +258,7 @@ def fit_members(
     observe: Callable[[Member | MemberFailure], None] = lambda _: None,
     keeper: MemberKeeper | None = None,
     tolerated: int = 0,
+    wanted: Container[int] | None = None,
 ) -> tuple[list[Member], list[MemberFailure]]:
     """Fit a member on each partition, on the executor.
 
@@ -260,14 +272,17 @@ def fit_members(
         Where finished members are kept; those that are there already are not fitted again.
     tolerated
         How many partitions may end without a member, beside those of zero weight.
+    wanted
+        The partitions that shall have a member; None means all.
 
     Returns
     -------
     The members and the failures, both in the order of partitions. A partition of zero weight gives no member. One
-    failure more than are tolerated ends the work.
+    failure more than are tolerated ends the work. Large members that were kept are not held here while the work goes
+    on: they are read when it has ended well.
     """
     keeper = NotKept() if keeper is None else keeper
-    members = keeper.taken(cut.partitions)
+    members = [each for each in keeper.taken(cut.partitions) if wanted is None or each.partition in wanted]
     failures: list[MemberFailure] = []
     there = {member.partition for member in members}
     for member in members:
@@ -275,7 +290,7 @@ def fit_members(
 
     def tasks() -> Iterator[Task]:
         for partition, size in enumerate(cut.partitions.sizes.tolist()):
-            if partition in there:
+            if partition in there or (wanted is not None and partition not in wanted):
                 continue
             if job.merge is None and cut.is_weightless(partition):
                 failures.append(_weightless(partition, size))
@@ -294,10 +309,11 @@ def fit_members(
                 if sum(failure.is_broken for failure in failures) > tolerated:
                     break  # an ensemble with such a hole is none: what is under way is cancelled, not paid for
                 continue
-            keeper.settle(outcome)
-            members.append(member_of(outcome, cut.partitions))
+            members.append(member_of(keeper.settle(outcome), cut.partitions))
             observe(members[-1])
-    return sorted(members, key=_partition), sorted(failures, key=_partition)
+    members, failures = sorted(members, key=_partition), sorted(failures, key=_partition)
+    enough = sum(failure.is_broken for failure in failures) <= tolerated
+    return keeper.loaded(members) if enough else members, failures
 
 
 def _checked(member: Member, copy: TaskOutcome) -> Member:
@@ -331,12 +347,12 @@ def _failed(outcome: TaskOutcome) -> MemberFailure:
 
 
 def member_of(outcome: TaskOutcome, partitions: Partitions) -> Member:
-    """Return the member that a worker has fitted."""
+    """Return the member that a worker has fitted; in place of an estimator that was left in files, these."""
     fitted: FittedPart = outcome.value
     counts = partitions.class_counts
     return Member(
         partition=outcome.id,
-        estimator=cloudpickle.loads(fitted.estimator),
+        estimator=fitted.learned,
         classes=fitted.classes,
         content_digest=fitted.content_digest,
         n_rows=outcome.rows,

@@ -10,10 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SAMPLED_ROWS", "KeyedPermutation", "keyed_sample", "mix"]
+__all__ = ["SAMPLED_ROWS", "KeyedPermutation", "drawn_sample", "keyed_sample", "mix", "rows_for_cut"]
 
 SAMPLED_ROWS = 200_000
-"""Rows from which a cut learns at least, where the table has so many."""
+"""Rows from which a cut learns at least, where the table has so many, and they are not wide."""
+
+_PER_PARTITION = 200
+_CUT_VALUES = 20_000_000
+_FEWEST_ROWS = 2_000
 
 _ROUNDS = 6
 _HALF = np.uint64(32)
@@ -70,6 +74,23 @@ class KeyedPermutation:
         return left * base + right
 
 
+def drawn_sample(n_rows: int, size: int, seed: int) -> NDArray[np.int64]:
+    """Return positions of a random sample of the rows, as they are drawn: the first of them are a smaller sample."""
+    return KeyedPermutation(n_rows, (seed,))(np.arange(min(n_rows, size)))
+
+
 def keyed_sample(n_rows: int, size: int, seed: int) -> NDArray[np.int64]:
     """Return sorted positions of a random sample of the rows; a smaller sample of the seed is part of a larger one."""
-    return np.sort(KeyedPermutation(n_rows, (seed,))(np.arange(min(n_rows, size))))
+    return np.sort(drawn_sample(n_rows, size, seed))
+
+
+def rows_for_cut(n_partitions: int, n_values: float) -> int:
+    """Return from how many rows a cut may learn: 200,000 or 200 a partition, and no more than 20 million values.
+
+    Parameters
+    ----------
+    n_values
+        Of a row; 2,000 rows there are in any case.
+    """
+    wanted = max(SAMPLED_ROWS, _PER_PARTITION * n_partitions)
+    return min(wanted, max(_FEWEST_ROWS, int(_CUT_VALUES / max(n_values, 1.0))))

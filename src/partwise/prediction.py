@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from partwise.attempts import input_error_of
+from partwise.attempts import input_error_of, timeout_error_of
 from partwise.buffers import call_writable
 from partwise.errors import PredictionError
 from partwise.pool import MemberPool
@@ -67,8 +67,12 @@ def value_of(outcome: TaskOutcome) -> Any:
     """
     failure = outcome.failure
     if failure is not None:
-        raise input_error_of(failure) or PredictionError(
-            f"A block of {outcome.rows:,} rows could not be predicted: {failure.error_type}: {failure.message}"
+        raise (
+            input_error_of(failure)
+            or timeout_error_of(outcome)
+            or PredictionError(
+                f"A block of {outcome.rows:,} rows could not be predicted: {failure.error_type}: {failure.message}"
+            )
         ) from failure.exception
     return outcome.value
 

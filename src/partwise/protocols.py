@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Aggregate",
     "Assignment",
+    "Batched",
     "Combiner",
     "CutTable",
     "Encoder",
@@ -74,6 +75,14 @@ class Piece(Protocol):
         """Yield the rows block by block, in order; blocks are of bounded size."""
 
 
+@runtime_checkable
+class Batched(Protocol):
+    """A piece of a file whose rows may be packed together, so that they can be read only together."""
+
+    def batch_bytes(self, columns: Sequence[str] | None = None) -> int:
+        """About how much memory whoever reads the rows holds at once, beyond a block, in the columns asked for."""
+
+
 class Source(Protocol):
     """Where rows come from."""
 
@@ -98,10 +107,10 @@ class Source(Protocol):
 
 @runtime_checkable
 class Untyped(Protocol):
-    """A source whose files may say no types, so that these are guessed from what is written there."""
+    """A source whose files or folders may say no types, so that these are guessed from what is written there."""
 
-    def with_texts(self, columns: Sequence[str]) -> Source:
-        """Return the source with these columns as text where the files say no types, else as they are."""
+    def expecting(self, columns: Sequence[str], texts: Sequence[str]) -> Source:
+        """Return the source with these columns, as far as it can find them, some as text where nothing says types."""
 
 
 class Encoder(Protocol):
@@ -284,8 +293,11 @@ class MemberKeeper(Protocol):
     def taken(self, partitions: Partitions) -> list[Member]:
         """Return the members that are there already, in the order of partitions."""
 
-    def settle(self, outcome: TaskOutcome) -> None:
-        """Keep what a worker has fitted and could not keep itself."""
+    def settle(self, outcome: TaskOutcome) -> TaskOutcome:
+        """Keep what a worker has fitted and could not keep itself; return the outcome as it is to be held."""
+
+    def loaded(self, members: Sequence[Member]) -> list[Member]:
+        """Return the members with their estimators, of which some may have been left where they are kept."""
 
 
 class Table(Protocol):

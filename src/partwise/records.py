@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Evidence",
     "FailureReason",
+    "KeptFile",
     "Learner",
     "LearnerNeeds",
     "Member",
@@ -31,7 +32,7 @@ __all__ = [
 OutputKind = Literal["probability", "decision", "vote", "value"]
 """What a predictor's outputs mean: class probabilities, decision values, shares of votes, or regression values."""
 
-FailureReason = Literal["error", "crash", "out_of_memory", "node_lost", "timeout", "zero_weight"]
+FailureReason = Literal["error", "crash", "out_of_memory", "node_lost", "timeout", "zero_weight", "dropped"]
 """Why a partition has no member."""
 
 
@@ -188,6 +189,15 @@ class Learner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeptFile:
+    """A file that holds a member: its name where members are kept, its format, and the SHA-256 of what it holds."""
+
+    name: str
+    file_format: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """A model that was fitted on one partition.
 
@@ -219,6 +229,8 @@ class Member:
     attempts: int = 1
     copy_agrees: bool | None = None
     """Whether a second fit, started because the first took long, learned the same; None where there was none."""
+    recalled: bool = False
+    """Whether an earlier fit left it, and this one took it over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

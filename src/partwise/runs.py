@@ -3,25 +3,30 @@
 import json
 import os
 import secrets
-import socket
+import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 from filelock import FileLock, Timeout
+from pyarrow import fs
 
 from partwise.errors import InputError
+from partwise.filesystems import Folder, below
+from partwise.jsonable import plain
+from partwise.locks import RunLock
+from partwise.mirrors import BucketMirror, Mirror, NoMirror
+from partwise.trackers.uris import without_credentials
 
 __all__ = ["JOURNAL", "RunDirectory", "default_run_directory"]
 
 JOURNAL = "journal.jsonl"
 RECORD = "run.json"
-_LOCK, _OWNER = ".lock", "owner.json"
+_LOCK = ".lock"
 
 _HOME = "partwise-runs"
 
@@ -33,33 +38,54 @@ def default_run_directory(now: datetime) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
-    """A directory with the records of one run; one process writes to it."""
+    """A directory with the records of one run; one process writes to it.
+
+    Parameters
+    ----------
+    path
+        The folder of this machine that files are written to.
+    place
+        What the user calls the run directory: the same path, or the URI of a folder in a bucket, which gets what is
+        published.
+    """
 
     path: Path
+    place: Path | str
+    lock: RunLock
+    mirror: Mirror
 
     @classmethod
-    def create(cls, path: Path) -> Self:
-        """Make a new run directory, or take one that is empty.
+    def create(cls, place: Path | str) -> Self:
+        """Make a new run directory, or take one that is empty: a path, or a URI that `open_filesystem` opens.
 
         Raises
         ------
         InputError
             If it holds files already, or cannot be written to.
         """
-        cls.check_new(path)
-        path = Path(path).absolute()
+        cls.check_new(place)
+        run, folder = cls._at(place), Folder.at(place)
+        probe = f"{folder.path}/.{secrets.token_hex(3)}.tmp"
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            run.path.mkdir(parents=True, exist_ok=True)
             # Now rather than after hours of fitting: a directory can exist and yet take no files.
-            probe = path / f".{secrets.token_hex(3)}.tmp"
-            probe.touch()
-            probe.unlink()
+            with folder.filesystem.open_output_stream(probe) as file:
+                file.write(b"-")
+            folder.filesystem.delete_file(probe)
         except OSError as error:
-            raise _unwritable(path, str(error.strerror)) from error
-        return cls(path)
+            raise _unwritable(folder.shown(), str(error.strerror or error)) from error
+        return run
+
+    @classmethod
+    def _at(cls, place: Path | str) -> Self:
+        folder = Folder.at(place)
+        if folder.is_local:
+            return cls(Path(folder.path), Path(folder.path), RunLock(folder), NoMirror())
+        mirror = BucketMirror(folder)
+        return cls(mirror.path, str(place), RunLock(folder), mirror)
 
     @staticmethod
-    def check_new(path: Path) -> None:
+    def check_new(place: Path | str) -> None:
         """Refuse what cannot become a run directory, as far as that is seen without making it.
 
         Raises
@@ -67,22 +93,23 @@ class RunDirectory:
         InputError
             If it holds files already, or what it would lie in is no folder that may be written to.
         """
-        path = Path(path).absolute()
-        there = next(place for place in (path, *path.parents) if place.exists())
-        if not there.is_dir():
-            raise _unwritable(path, f"{there} is a file")
-        if not os.access(there, os.W_OK | os.X_OK):
-            raise _unwritable(path, f"{there} may not be written to")
-        held = sorted(entry.name for entry in path.iterdir()) if there == path else []
+        folder = Folder.at(place)
+        if folder.is_local:
+            _check_parents(Path(folder.path))
+        try:
+            entries = folder.filesystem.get_file_info(fs.FileSelector(folder.path, allow_not_found=True))
+        except OSError as error:
+            raise _unwritable(folder.shown(), str(error.strerror or error)) from error
+        held = sorted(entry.base_name for entry in entries)
         if held:
             shown = ", ".join(held[:3]) + (", ..." if len(held) > 3 else "")
             raise InputError(
-                f"The run directory {path} is not empty (it holds {shown}). Give a new one, or delete that one: runs "
-                "are never mixed."
+                f"The run directory {folder.shown()} is not empty (it holds {shown}). Give a new one, or delete that "
+                "one: runs are never mixed."
             )
 
     @classmethod
-    def reopen(cls, path: Path) -> Self:
+    def reopen(cls, place: Path | str) -> Self:
         """Return the directory of a run that was started before.
 
         Raises
@@ -90,13 +117,28 @@ class RunDirectory:
         InputError
             If it is none.
         """
-        path = Path(path).absolute()
-        if not (path / RECORD).is_file():
-            raise InputError(
-                f"{path} is no run directory: it has no {RECORD}. Give the directory that a run named on stderr, such "
-                f"as {_HOME}/20260101-120000-abcdef."
-            )
-        return cls(path)
+        folder = Folder.at(place)
+        try:
+            if folder.has(RECORD):
+                run = cls._at(place)
+                run.mirror.fetch_records(JOURNAL)
+                return run
+        except OSError as error:
+            raise InputError(f"{folder.shown()} cannot be read: {error}. Check the URI and the credentials.") from error
+        raise InputError(
+            f"{folder.shown()} is no run directory: it has no {RECORD}. Give the directory that a run named on stderr, "
+            f"such as {_HOME}/20260101-120000-abcdef."
+        )
+
+    @property
+    def called(self) -> Path | str:
+        """What it is called in messages and records: its place, without passwords."""
+        return self.place if isinstance(self.place, Path) else without_credentials(self.place)
+
+    @property
+    def members(self) -> str:
+        """Where members are kept: a path or URI."""
+        return below(str(self.place), "members")
 
     def record(self) -> dict[str, Any]:
         """Return what was noted of the run: its settings, versions, data and state.
@@ -119,62 +161,116 @@ class RunDirectory:
     def locked(self) -> Iterator[None]:
         """Hold the directory: no other process of this or another machine writes to it meanwhile.
 
-        The system lets go of it when the process ends, however it ends.
+        When the process ends, however it ends, it is free: at once where that is seen, else after a minute.
 
         Raises
         ------
         InputError
             If another process has it; its machine and id are named.
         """
+        with self._held_here(), self.lock.held():
+            self.mirror.fetch_records(JOURNAL)  # who had it until now may have written since it was opened
+            yield
+
+    @contextmanager
+    def _held_here(self) -> Iterator[None]:
+        """Hold the folder by a lock of the system, which tells the processes of one machine apart at once."""
         lock = FileLock(self.path / _LOCK, blocking=False)
         try:
             lock.acquire()
         except Timeout as error:
             raise InputError(
-                f"The run directory {self.path} is in use by {self._owner()}. Wait for it to end, or give another "
+                f"The run directory {self.path} is in use by {self.lock.owner()}. Wait for it to end, or give another "
                 "directory."
             ) from error
+        except (NotImplementedError, OSError):
+            pass  # some file systems have no such locks: claims alone must do
         try:
-            self.write_json(_OWNER, {"host": socket.gethostname(), "process": os.getpid(), "since": time.time()})
             yield
         finally:
-            (self.path / _OWNER).unlink(missing_ok=True)
-            (self.path / _LOCK).unlink(missing_ok=True)
-            lock.release()
-
-    def _owner(self) -> str:
-        try:
-            owner = json.loads((self.path / _OWNER).read_bytes())
-            return f"process {owner['process']} on {owner['host']}"
-        except (OSError, ValueError, KeyError, TypeError):
-            return "another process"
+            if lock.is_locked:
+                (self.path / _LOCK).unlink(missing_ok=True)
+                lock.release()
 
     def write_json(self, name: str, value: Any) -> Path:
         """Write a value as JSON under a name and return the file; a reader sees the old file or the new one."""
+        return self.write(name, (json.dumps(plain(value), indent=2, allow_nan=False) + "\n").encode())
+
+    def write(self, name: str, data: bytes) -> Path:
+        """Write a file and return it; a reader sees the old one or the new one.
+
+        Raises
+        ------
+        PartwiseError
+            If another process has taken the directory.
+        """
+        self.lock.check()
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(_plain(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_bytes(data)
         temporary.replace(path)
+        self.mirror.publish([name])
         return path
 
-    def append(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Append an event to the journal and return it as it stands there.
+    def read(self, name: str) -> bytes | None:
+        """Return what a file holds, None where there is none."""
+        path = self.path / name
+        return path.read_bytes() if path.is_file() else None
 
-        ``time``, in seconds since the epoch, is added where it lacks.
+    def publish(self, folder: str, last: str = "") -> list[str]:
+        """Let a folder be found that was written below ``path``; return its files, the ``last`` of them last.
+
+        Raises
+        ------
+        PartwiseError
+            If another process has taken the directory.
+        """
+        self.lock.check()
+        found = sorted(
+            path.relative_to(self.path).as_posix() for path in (self.path / folder).rglob("*") if path.is_file()
+        )
+        names = sorted(found, key=lambda name: name == f"{folder}/{last}")
+        self.mirror.publish(names)
+        return names
+
+    def delete(self, folder: str) -> None:
+        """Delete a folder, if it is there."""
+        self.lock.check()
+        self.mirror.delete(folder)
+        shutil.rmtree(self.path / folder, ignore_errors=True)
+
+    def append(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Append an event to the journal and return it as it stands there."""
+        return self.extend([event])[0]
+
+    def extend(self, events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Append events to the journal, together, and return them as they stand there.
+
+        ``time``, in seconds since the epoch, is added where it lacks. When the call returns they are where the run
+        lies: as lines of a file, or as one more object of a bucket.
 
         Raises
         ------
         InputError
-            If the event has no ``event``, its kind.
+            If an event has no ``event``, its kind.
+        PartwiseError
+            If another process has taken the directory.
         """
-        if not isinstance(event.get("event"), str):
-            raise InputError(f"An event needs `event`, its kind as a text; got {dict(event)!r}.")
-        entry: dict[str, Any] = {"time": time.time(), **_plain(event)}
+        self.lock.check()
+        given = list(events)
+        for event in given:
+            if not isinstance(event.get("event"), str):
+                raise InputError(f"An event needs `event`, its kind as a text; got {dict(event)!r}.")
+        entries: list[dict[str, Any]] = [{"time": time.time(), **plain(event)} for event in given]
+        lines = b"".join(json.dumps(entry, allow_nan=False).encode() + b"\n" for entry in entries)
         with (self.path / JOURNAL).open("ab") as journal:
             _cut_torn_line(journal.fileno(), self.path / JOURNAL)
-            journal.write(json.dumps(entry, allow_nan=False).encode() + b"\n")
-        return entry
+            begins = os.fstat(journal.fileno()).st_size
+            journal.write(lines)
+        if lines:
+            self.mirror.publish_events(begins, lines)
+        return entries
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield the events of the journal in order; a last line that a crash cut short is no event.
@@ -192,6 +288,14 @@ class RunDirectory:
                 if not line.endswith(b"\n"):
                     return
                 yield _event(line, path, number)
+
+
+def _check_parents(path: Path) -> None:
+    there = next(place for place in (path, *path.parents) if place.exists())
+    if not there.is_dir():
+        raise _unwritable(path, f"{there} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise _unwritable(path, f"{there} may not be written to")
 
 
 def _event(line: bytes, path: Path, number: int) -> dict[str, Any]:
@@ -216,27 +320,7 @@ def _cut_torn_line(descriptor: int, path: Path) -> None:
     os.ftruncate(descriptor, path.read_bytes().rfind(b"\n") + 1)
 
 
-def _plain(value: Any) -> Any:
-    """Return a value as JSON knows it: arrays as lists, NaN and infinity as null, paths and times as text."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [_plain(item) for item in value]
-    if isinstance(value, (np.ndarray, np.generic)):
-        # NumPy's own list of times with nanoseconds is one of bare integers.
-        return _plain(value.astype(str).tolist() if value.dtype.kind == "M" else value.tolist())
-    return _plain_scalar(value)
-
-
-def _plain_scalar(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    if isinstance(value, (datetime, date)):
-        return value.isoformat()
-    return str(value) if isinstance(value, Path) else value
-
-
-def _unwritable(path: Path, why: str) -> InputError:
+def _unwritable(path: Path | str, why: str) -> InputError:
     return InputError(
         f"The run directory {path} cannot be written to ({why}). Give another one, on a disk with space and the right "
         "to write."

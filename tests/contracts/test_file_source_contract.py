@@ -19,7 +19,7 @@ from pyarrow import csv, feather, parquet
 import partwise
 from partwise.errors import InputError
 from partwise.filesystems import open_filesystem
-from partwise.sources import files, open_source, read_blocks
+from partwise.sources import files, measuring, open_source, pieces, read_blocks
 
 ROWS = pa.table(
     {"row": range(12), "half": [row / 2 for row in range(12)], "word": [f"w{row % 5}" for row in range(12)]}
@@ -441,6 +441,51 @@ def test_row_groups_of_any_size_are_read_through_buffers(tmp_path):
     assert max(held) < 20 * 2**20
 
 
+def test_a_batch_that_is_not_packed_is_read_in_blocks(tmp_path):
+    """Its file is mapped: what a reader holds does not grow with the batch."""
+    table = pa.table({"one": np.random.default_rng(0).random(12_000_000)})
+    feather.write_feather(table, tmp_path / "rows.feather", compression="uncompressed", chunksize=12_000_000)
+    (piece,) = open_source(str(tmp_path / "rows.feather")).pieces()
+    del table
+    assert piece.batch_bytes() == 0
+    before = pa.total_allocated_bytes()
+    held = [pa.total_allocated_bytes() - before for _ in piece.blocks()]
+    assert max(held) < 20 * 2**20
+
+
+@pytest.mark.parametrize("compression", ["lz4", "zstd"])
+def test_a_packed_batch_tells_what_reading_it_takes(compression, tmp_path):
+    """Its size in memory, in the columns asked for, is known without unpacking it."""
+    table = _words(100_000)
+    feather.write_feather(table, tmp_path / "rows.feather", compression=compression, chunksize=100_000)
+    (piece,) = open_source(str(tmp_path / "rows.feather")).pieces()
+    assert piece.batch_bytes() == pytest.approx(table.nbytes, rel=0.1)
+    assert piece.batch_bytes(["number"]) == pytest.approx(table.select(["number"]).nbytes, rel=0.1)
+    feather.write_feather(table, tmp_path / "rows.feather", compression=compression, chunksize=25_000)
+    (smaller,) = open_source(str(tmp_path / "rows.feather")).pieces()
+    assert smaller.batch_bytes() == pytest.approx(table.nbytes / 4, rel=0.1)
+
+
+def test_a_large_packed_batch_is_measured_by_its_header(tmp_path, monkeypatch):
+    """Numbers take their width, and texts what is left."""
+    table = _words(20_000)
+    feather.write_feather(table, tmp_path / "rows.feather", compression="lz4", chunksize=20_000)
+    monkeypatch.setattr(measuring, "_UNPACKED_BYTES", 10_000)
+    (piece,) = open_source(str(tmp_path / "rows.feather")).pieces()
+    assert piece.n_bytes() == pytest.approx(table.nbytes, rel=0.1)
+    assert piece.n_bytes(["number"]) == pytest.approx(table.select(["number"]).nbytes, rel=0.1)
+
+
+def test_a_batch_that_memory_cannot_hold_is_refused(tmp_path, monkeypatch):
+    """Whoever reads it says how much it would take, and how to write the table else."""
+    feather.write_feather(_words(100_000), tmp_path / "rows.feather", compression="lz4", chunksize=100_000)
+    monkeypatch.setattr(pieces, "available_memory", lambda: 5_000_000)
+    source = open_source(str(tmp_path / "rows.feather"))
+    assert sum(block.num_rows for block in read_blocks(source, ["number"])) == 100_000
+    with pytest.raises(InputError, match=r"rows\.feather' has 100,000 rows in one batch(.|\n)*Write it with smaller"):
+        list(read_blocks(source))
+
+
 def test_texts_that_polars_wrote_can_be_cut(tmp_path):
     """It writes them as views, which not all of Arrow's functions take."""
     frame = pl.DataFrame({"word": ["a", None, "b"] * 20, "row": range(60), "grade": ["low", "high"] * 30})
@@ -493,12 +538,14 @@ def test_an_empty_field_is_missing_whether_it_is_quoted_or_not(tmp_path):
     assert plain.column("grade").null_count == 1
 
 
-@pytest.mark.parametrize("ending", ["parquet", "feather"])
+@pytest.mark.parametrize("ending", ["parquet", "feather", "packed.feather"])
 def test_a_table_is_measured_without_being_read(ending, tmp_path):
-    """Also where one row group, or one batch, holds all of it."""
+    """Also where one row group, or one batch, holds all of it, packed or not."""
     table = pa.table({"one": np.random.default_rng(0).random(12_000_000)})
     path = tmp_path / f"rows.{ending}"
-    if ending == "parquet":
+    if ending == "packed.feather":
+        feather.write_feather(table, path, compression="lz4", chunksize=12_000_000)
+    elif ending == "parquet":
         parquet.write_table(table, path, row_group_size=12_000_000, compression="none", use_dictionary=False)
     else:
         feather.write_feather(table, path, compression="uncompressed", chunksize=12_000_000)
@@ -818,15 +865,32 @@ def test_columns_of_one_name_are_refused(table):
 def test_text_is_asked_for_where_files_say_no_types(tmp_path):
     """In CSV digits stay as they are written, also on their way to a worker; Parquet says its types itself."""
     table = pa.table({"lot": ["007", "010"]})
-    source = open_source(str(_write(tmp_path / "lots.csv", table))).with_texts(["lot"])
+    source = open_source(str(_write(tmp_path / "lots.csv", table))).expecting([], ["lot"])
     assert _of_pieces(pickle.loads(pickle.dumps(source)).pieces()).equals(table)  # noqa: S301 - our own bytes
     numbers = open_source(str(_write(tmp_path / "lots.parquet", pa.table({"lot": [7, 10]}))))
-    assert numbers.with_texts(["lot"]).schema() == numbers.schema()
+    assert numbers.expecting([], ["lot"]).schema() == numbers.schema()
+
+
+@pytest.mark.parametrize("address", ["town=Ulm", "town=Ulm/*.{ending}", "town=Ulm/0.{ending}"])
+@every_format
+def test_a_path_tells_the_columns_that_are_expected(address, ending, tmp_path):
+    """A part of a table in folders has what the whole has, where it is known what to look for."""
+    source = open_source(str(_by_year_and_town(tmp_path, ending) / "year=2013" / address.format(ending=ending)))
+    assert "year" not in source.schema().names
+    assert _of_pieces(source.expecting(["year", "town", "day"], []).pieces()).equals(KEYED.slice(4, 4))
+
+
+def test_a_folder_of_digits_is_text_where_that_is_expected(tmp_path):
+    """What the other folders of the table say is not there to tell it."""
+    _write(tmp_path / "lot=007/0.parquet", ROWS.slice(0, 1))
+    for given in (tmp_path, tmp_path / "lot=007"):
+        source = open_source(str(given)).expecting(["lot"], ["lot"])
+        assert _of_pieces(pickle.loads(pickle.dumps(source)).pieces())["lot"].to_pylist() == ["007"]  # noqa: S301 - as above
 
 
 def test_files_agree_on_what_is_text(tmp_path):
     """One that has digits alone goes with one that has letters."""
     for name, lot in (("a", "7"), ("b", "x")):
         _write(tmp_path / f"{name}.csv", pa.table({"lot": [lot]}))
-    source = open_source(str(tmp_path)).with_texts(["lot"])
+    source = open_source(str(tmp_path)).expecting([], ["lot"])
     assert _of_pieces(source.pieces()).to_pydict() == {"lot": ["7", "x"]}

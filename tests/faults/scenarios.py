@@ -19,10 +19,12 @@ from sklearn.datasets import load_iris
 from fake_work import nap, nap_with
 from fakes import SlowTree
 from partwise import PartitionedClassifier, RayExecutor
+from partwise.config import FitConfig
 from partwise.doctor.machines import check_clocks
 from partwise.doctor.probe import tell_time
-from partwise.errors import ClusterError
+from partwise.errors import ClusterError, InputError
 from partwise.executors.ray_cluster import on_every_node
+from partwise.experiment.preparing import make_setup
 from partwise.records import Task
 
 
@@ -98,6 +100,36 @@ def node_joins(folder):
         cluster.wait_for_nodes()
         waiting.unlink()
         return run.result()
+
+
+_OTHER = "Metadata-Version: 2.1\nName: partwise\nVersion: 9.9.9\n"
+
+
+def other_node_joins(folder):
+    """A node with another partwise comes while the first member is fitted."""
+    described = Path(folder) / "other" / "partwise-9.9.9.dist-info"
+    described.mkdir(parents=True)
+    (described / "METADATA").write_text(_OTHER)
+    cluster, _ = _cluster(1)
+    members = Path(folder) / "members"
+    members.mkdir()
+    waiting = members / "wait"
+    waiting.touch()
+    refusals = []
+    with ThreadPoolExecutor() as pool:
+        run = pool.submit(_digests, "ray", str(members))
+        while len(list(members.iterdir())) == 1:
+            time.sleep(0.05)
+        node = cluster.add_node(num_cpus=1, env_vars={"PYTHONPATH": str(described.parent)})
+        cluster.wait_for_nodes()
+        for attempt in (run.result, RayExecutor().connect):
+            try:
+                attempt()
+            except ClusterError as error:
+                refusals.append(str(error))
+    cluster.remove_node(node)
+    waiting.unlink()
+    return {"node": node.node_id[:8], "refusals": refusals, "digests": _digests("ray", str(members))["digests"]}
 
 
 _FAST_CLOCK = """
@@ -189,7 +221,8 @@ def slow_once(_shared, payload):
 def gpus():
     """A node has a GPU, as far as Ray is told; members ask for half of it, other tasks for none."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
-    cluster.add_node(num_cpus=4, num_gpus=1)
+    cpus = (os.cpu_count() or 1) + 2
+    cluster.add_node(num_cpus=cpus, num_gpus=1)
     cluster.wait_for_nodes()
     ray.init(address=cluster.address, log_to_driver=False)
     executor = RayExecutor(gpus_per_task=0.5)
@@ -199,7 +232,16 @@ def gpus():
         "members": [outcome.value for outcome in executor.run(seen_gpus, None, tasks, members=True)],
         "others": [outcome.value for outcome in executor.run(seen_gpus, None, tasks)],
         "refused": _refused(RayExecutor(gpus_per_task=1.5)),
+        "settings": [_setup_refused(cpus), _setup_refused(cpus + 1)],
     }
+
+
+def _setup_refused(cpus):
+    try:
+        make_setup(FitConfig.checked(data="wine.csv", target="kind", cpus_per_member=cpus), "classification", 2, 100)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def seen_gpus(_shared, seconds):

@@ -9,6 +9,13 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.naive_bayes import GaussianNB
+
+from partwise import PartitionedClassifier, scan
+from partwise.config import CompareConfig
+from partwise.errors import InputError
+from partwise.experiment import compare
+from partwise.stores import PartitionStore
 
 MOUNT = shutil.which("mount")
 
@@ -94,3 +101,30 @@ def test_a_disk_that_can_only_be_read_is_told_before_anything_is_fitted(command,
     assert said.returncode == 2
     assert f"{read_only_disk / 'run'} cannot be written to" in " ".join(said.stderr.split())
     assert not (tmp_path / "fitted").exists()
+
+
+def test_a_store_that_can_only_be_read_is_told_before_one_model_is_paid_for(
+    read_only_disk, table, tmp_path, monkeypatch
+):
+    """And before there is a run directory."""
+    monkeypatch.setattr(
+        "partwise.experiment.pipeline.fit_in_fresh_process", lambda *_: pytest.fail("one model was paid for")
+    )
+    settings = {"data": str(table), "target": "kind", "learner": "tree", "tracking_uri": "off"}
+    config = CompareConfig.checked(**settings, storage=str(read_only_disk / "store"), output=tmp_path / "run")
+    with pytest.raises(InputError, match=r"store' cannot be written to(.|\n)*--storage"):
+        compare(config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_store_that_holds_tables_may_be_one_that_can_only_be_read(small_disk):
+    """They are used again, and nothing has to be written for it."""
+    subprocess.run([MOUNT, "-o", "remount,size=60m", str(small_disk)], check=True)
+    rows = pd.DataFrame({"a": np.arange(100.0), "kind": np.arange(100) % 2})
+    model = PartitionedClassifier(
+        GaussianNB(), n_partitions=2, executor="inline", storage=str(small_disk / "store"), random_state=0
+    )
+    model.fit(scan(rows, target="kind"))
+    subprocess.run([MOUNT, "-o", "remount,ro", str(small_disk)], check=True)
+    PartitionStore(str(small_disk / "store")).check_usable()
+    assert len(model.fit(scan(rows, target="kind")).members_) == 2

@@ -56,6 +56,13 @@ def test_more_than_the_gpu_of_any_node_is_refused(of_gpus):
     assert "Ask for at most 1 with --gpus-per-member" in of_gpus["refused"]
 
 
+def test_settings_are_held_against_what_the_connected_cluster_has(of_gpus):
+    """A node may have more CPUs than this machine; what none has is refused with what there is."""
+    good, bad = of_gpus["settings"]
+    assert good == ""
+    assert "is more than any node has. Valid: 1 to" in bad
+
+
 def test_what_workers_cannot_load_is_told_in_a_line():
     """The module is named, with the next step; no traceback of Ray's is in the message."""
     with pytest.raises(ClusterError) as refused:

@@ -14,6 +14,8 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from moto.server import ThreadedMotoServer
+from pyarrow import fs
 
 LEARNER = '''
 import os
@@ -164,7 +166,7 @@ def test_a_killed_driver_loses_nothing_that_was_finished(place, faultless):
     run.kill()
     run.communicate()
     assert _gone(processes)
-    assert (place.folder / "run" / "owner.json").exists()
+    assert list((place.folder / "run").glob("owner-*.json"))
     kept, begun = place.kept(), place.fits()
     assert 3 <= len(kept) < PARTITIONS
     code, _, said = place.done(place.start("resume", "run", "--trust"))
@@ -226,7 +228,7 @@ def test_a_stopped_run_leaves_nothing_behind(stopped):
     """No process, lock or half-written file; the record says that it was interrupted."""
     assert _gone(stopped.processes)
     left = {path.name for path in (stopped.place.folder / "run").rglob("*")}
-    assert not {name for name in left if name.endswith((".tmp", ".lock")) or name == "owner.json"}
+    assert not {name for name in left if name.endswith((".tmp", ".lock")) or name.startswith("owner")}
     assert json.loads((stopped.place.folder / "run" / "run.json").read_text())["state"] == "interrupted"
 
 
@@ -338,6 +340,55 @@ def test_a_thousand_members_that_are_killed_at_half_are_not_fitted_twice(tmp_pat
     code, _, said = other.done(_train_many(other))
     assert code == 0, said
     assert place.digests() == other.digests()
+
+
+@pytest.fixture
+def bucket(place):
+    """A bucket of a fake S3 on loopback; the commands of the place have credentials for it. Its name, and its URI."""
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    address = "{}:{}".format(*server.get_host_and_port())
+    place.environment |= {
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    settings = {"access_key": "key", "secret_key": "secret", "region": "us-east-1", "scheme": "http"}
+    filesystem = fs.S3FileSystem(endpoint_override=address, allow_bucket_creation=True, **settings)
+    filesystem.create_dir("runs")
+    yield filesystem, f"s3://runs/run?endpoint_override={address}&scheme=http"
+    server.stop()
+
+
+def _objects(filesystem):
+    infos = filesystem.get_file_info(fs.FileSelector("runs/run", recursive=True))
+    return [info.path.removeprefix("runs/run/") for info in infos if info.type == fs.FileType.File]
+
+
+@pytest.mark.long
+def test_a_killed_driver_whose_run_is_in_a_bucket_loses_nothing(place, bucket, faultless):
+    """SIGKILL in mid-run; nothing of the run is on this machine, and resume fits what is missing alone."""
+    filesystem, uri = bucket
+    run = place.compare("--output", uri)
+    place.wait_for_fits(1 + 6, run)
+    processes = _processes_of(run.pid)
+    run.kill()
+    run.communicate()
+    assert _gone(processes)
+    left, begun = _objects(filesystem), place.fits()
+    kept = [name for name in left if name.endswith(".member")]
+    assert 3 <= len(kept) < PARTITIONS
+    assert any(name.startswith("owner-") for name in left)
+    code, _, said = place.done(place.start("resume", uri, "--trust"))
+    assert code == 0, said
+    assert place.fits() - begun == PARTITIONS - len(kept)
+    members = json.loads(filesystem.open_input_file("runs/run/members.json").read())
+    assert [member["content_digest"] for member in members] == faultless
+    assert not [name for name in _objects(filesystem) if name.startswith("owner-") or name.endswith((".tmp", ".sent"))]
+    assert "Run directory: s3://runs/run" in said
+    code, _, said = place.done(place.start("predict", uri, "table.parquet", "-o", "said.parquet", "--trust"))
+    assert code == 0, said
+    assert len(pd.read_parquet(place.folder / "said.parquet")) == len(pd.read_parquet(place.table))
 
 
 def test_what_is_no_run_directory_is_refused(place):

@@ -151,6 +151,17 @@ def test_a_node_that_joins_is_used(tmp_path):
 
 
 @pytest.mark.long
+def test_a_node_that_joins_with_another_version_is_refused(tmp_path):
+    """Each time, by name, before a member of its is taken; without it the run goes on."""
+    found = run_scenario("other_node_joins", tmp_path)
+    assert len(found["refusals"]) == 2
+    for refusal in found["refusals"]:
+        assert f"/{found['node']} has partwise 9.9.9 (driver " in refusal
+        assert refusal.count(" has ") == 1
+    assert found["digests"] == run_scenario("inline", tmp_path / "members")["digests"]
+
+
+@pytest.mark.long
 def test_a_clock_that_is_wrong_harms_nothing(tmp_path):
     """One node is an hour ahead: doctor says so; the members, their deadlines and what is told of times are right."""
     found = run_scenario("wrong_clock", tmp_path)

@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from partwise.trackers.mlflow_runs import MlflowTracker
+
 
 @pytest.fixture
 def place(tmp_path):
@@ -175,6 +177,37 @@ def test_a_database_that_is_locked_costs_nothing(place):
     with closing(sqlite3.connect(path)) as holder:
         holder.execute("BEGIN EXCLUSIVE")
         _check_untracked(place, _compare(place, "sqlite:///later.db"))
+    _check_synced_once(place)
+
+
+def test_a_database_that_is_locked_for_a_moment_is_waited_for(tmp_path):
+    """Some seconds cost no run its tracking."""
+    path = tmp_path / "later.db"
+    mlflow.MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    holder = sqlite3.connect(path, check_same_thread=False)
+    holder.execute("BEGIN EXCLUSIVE")
+    release = threading.Timer(1.5, holder.rollback)
+    started = time.monotonic()
+    release.start()
+    tracker = MlflowTracker(f"sqlite:///{path}", "partwise")
+    tracker.open(tmp_path)
+    assert time.monotonic() - started >= 1.5
+    release.join()
+    holder.close()
+
+
+@pytest.mark.long
+def test_a_database_that_is_locked_for_a_minute_gets_the_run_later(place):
+    """The run ends well meanwhile, in a fraction of a minute more; then it is sent, once."""
+    path = place / "later.db"
+    mlflow.MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    holder = sqlite3.connect(path, check_same_thread=False)
+    holder.execute("BEGIN EXCLUSIVE")
+    release = threading.Timer(60.0, holder.rollback)
+    release.start()
+    _check_untracked(place, _compare(place, "sqlite:///later.db"))
+    release.join()
+    holder.close()
     _check_synced_once(place)
 
 

@@ -8,10 +8,15 @@ answers at once), no real credentials or policies (it takes any), no redirect to
 node, as the executor is this process.
 """
 
+import json
+import os
 import pickle
 import secrets
+import time
+from dataclasses import dataclass
 from itertools import chain, islice
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -22,12 +27,26 @@ from sklearn.tree import DecisionTreeClassifier
 
 import partwise
 from partwise import InputError, PartitionedClassifier
-from partwise.errors import TableError
+from partwise.config import TrainConfig, TuneConfig
+from partwise.doctor.places import look_at_run_directory
+from partwise.errors import ConfigurationError, ModelStoreError, TableError
 from partwise.executors import InlineExecutor
-from partwise.experiment import PredictConfig, predict, predicting
-from partwise.experiment.prediction_file import PieceFiles
-from partwise.filesystems import new_file
+from partwise.experiment import (
+    PredictConfig,
+    ResumeConfig,
+    TrainingRun,
+    claiming,
+    predict,
+    predicting,
+    resume,
+    sync,
+    train,
+    tune,
+)
+from partwise.experiment.prediction_file import PieceFiles, PredictionFile
+from partwise.filesystems import Folder, new_file
 from partwise.model_store import load_model, save_model
+from partwise.runs import RunDirectory
 from partwise.sources import open_source, read_blocks
 from partwise.stores import PartitionStore
 from partwise.tables import stored
@@ -60,6 +79,10 @@ class Bucket:
 
     def uri(self, path):
         return f"s3://{self.name}/{path}?{self._settings}"
+
+    def secret(self, path):
+        """Return a URI that brings its own credentials: workers that were started before have none."""
+        return self.uri(path).replace("s3://", "s3://key:hidden@") + "&region=us-east-1"
 
     def write(self, path, table):
         with self.filesystem.open_output_stream(f"{self.name}/{path}") as file:
@@ -284,6 +307,41 @@ def test_a_prediction_into_a_bucket_goes_on(stored, bucket, monkeypatch):
     assert _predict(stored, bucket).resumed == 3
 
 
+def _locked(bucket):
+    return PredictionFile.at(bucket.uri("out/said.parquet"), overwrite=False).locked()
+
+
+def test_a_second_prediction_into_one_object_is_refused(stored, bucket):
+    """It would delete the pieces of the first; the error says who is at work, and nothing is left in the end."""
+    with _locked(bucket):
+        with pytest.raises(InputError, match=rf"said\.parquet' is being written by another process \({os.getpid()} on"):
+            _predict(stored, bucket)
+        assert len(bucket.objects("out")) == 1  # the claim of the first
+    assert bucket.objects("out") == set()
+    assert _predict(stored, bucket).n_rows == N_ROWS
+    assert bucket.objects("out") == {"said.parquet"}
+
+
+def test_a_run_that_is_not_heard_of_any_more_claims_nothing(stored, bucket, monkeypatch):
+    """Its claim is deleted, and its pieces are taken over."""
+    monkeypatch.setattr(claiming, "_SILENT_SECONDS", -1)
+    with _locked(bucket):
+        assert _predict(stored, bucket).n_rows == N_ROWS
+        assert bucket.objects("out") == {"said.parquet"}
+
+
+def test_a_run_says_again_that_it_is_there(bucket, monkeypatch):
+    """A claim is renewed while the work lasts."""
+    monkeypatch.setattr(claiming, "_BEAT_SECONDS", 0.01)
+    with _locked(bucket):
+        (claim,) = bucket.objects("out")
+        bucket.filesystem.delete_file(f"{bucket.name}/out/{claim}")
+        end = time.monotonic() + 60
+        while claim not in bucket.objects("out") and time.monotonic() < end:
+            time.sleep(0.01)
+        assert bucket.objects("out") == {claim}
+
+
 def test_an_output_in_a_bucket_is_not_replaced_unasked(stored, bucket):
     """As on a disk, that takes --overwrite."""
     bucket.write("out/said.parquet", ARROW)
@@ -323,3 +381,154 @@ def test_an_object_that_is_not_finished_is_none(contested, bucket):
     with pytest.raises(RuntimeError):
         fail()
     assert bucket.objects("new") == set()
+
+
+@dataclass
+class _Run:
+    """A training whose run directory is in a bucket."""
+
+    bucket: Bucket
+    uri: str
+    config: TrainConfig
+    done: TrainingRun
+
+    def members(self):
+        """Return the objects of members with their times."""
+        names = [name for name in self.bucket.objects("run") if name.endswith(".member")]
+        infos = self.bucket.filesystem.get_file_info([f"{self.bucket.name}/run/{name}" for name in names])
+        return {info.path: info.mtime_ns for info in infos}
+
+    def digests(self):
+        """Return the members' digests, by the record."""
+        return [member["content_digest"] for member in json.loads(Folder.at(self.uri).read("members.json"))]
+
+
+@pytest.fixture(scope="module")
+def run(server, ray_session, tmp_path_factory):  # noqa: ARG001 - fits on it
+    """A run with its directory in a bucket; its URI has credentials."""
+    place, bucket = tmp_path_factory.mktemp("run"), Bucket(server)
+    TABLE.to_parquet(place / "table.parquet")
+    uri = bucket.secret("run")
+    settings = {"target": "grade", "learner": "random_forest", "param": ("n_estimators=50",), "partitions": 3}
+    config = TrainConfig.checked(
+        data=str(place / "table.parquet"), output=uri, storage=str(place / "store"), tracking_uri="off", **settings
+    )
+    return _Run(bucket, uri, config, train(config))
+
+
+def test_a_run_directory_lies_in_a_bucket(run):
+    """Records, journal, members and model are objects; locks and what was half done are gone."""
+    found = run.bucket.objects("run")
+    assert {
+        "run.json",
+        "partitions.json",
+        "members.json",
+        "failures.json",
+        "training.json",
+        "model/model.json",
+    } <= found
+    assert any(name.startswith("journal/") for name in found)
+    assert sum(name.endswith(".skops.member") for name in found) == 3
+    assert not [name for name in found if name.startswith("owner") or name.endswith((".tmp", ".sent", ".lock"))]
+
+
+def test_credentials_of_a_run_directory_are_stored_nowhere(run):
+    """Neither in what the caller is told nor in any object."""
+    assert str(run.done.directory) == run.uri.replace("key:hidden", "***")
+    for name in run.bucket.objects("run"):
+        assert b"hidden" not in Folder.at(run.uri).read(name)
+
+
+def test_the_journal_of_a_bucket_is_read_by_another_process(run):
+    """All events in order."""
+    kinds = [event["event"] for event in RunDirectory.reopen(run.uri).events()]
+    assert kinds[:2] == ["run_started", "partitioned"]
+    assert kinds.count("member_finished") == 3
+    assert kinds[-1] == "run_finished"
+
+
+def test_a_run_in_a_bucket_predicts(run, tmp_path):
+    """By the run or by its model, checked as on a disk; what was changed is refused."""
+    said = []
+    for name in ("run", "run/model"):
+        config = PredictConfig(model=run.bucket.secret(name), data=run.config.data, output=tmp_path / "said.parquet")
+        predict(config.model_copy(update={"overwrite": True}), executor=InlineExecutor())
+        said.append(pd.read_parquet(tmp_path / "said.parquet")["prediction"].tolist())
+    assert said[0] == said[1] == load_model(run.bucket.secret("run/model")).predict(TABLE).tolist()
+
+
+def test_a_model_in_a_bucket_is_checked(stored, bucket):
+    """A part that was changed is refused by its name, without the URI's credentials."""
+    place = bucket.secret("model")
+    assert save_model(place, load_model(stored)) == place
+    path = f"{bucket.name}/model/members/0001.skops"
+    with bucket.filesystem.open_output_stream(path) as file:
+        file.write(b"other")
+    with pytest.raises(ModelStoreError, match=rf"^s3://{path} was changed or damaged"):
+        load_model(place)
+
+
+def test_a_run_directory_in_a_bucket_is_not_taken_twice(run):
+    """Runs are never mixed, and what is no run is told."""
+    with pytest.raises(InputError, match=r"is not empty \(it holds failures\.json, "):
+        RunDirectory.create(run.uri)
+    with pytest.raises(InputError, match=r"s3://.*/other is no run directory: it has no run\.json"):
+        RunDirectory.reopen(run.bucket.secret("other"))
+    with pytest.raises(InputError, match=r"s3://nobodys-bucket/run cannot be written to"):
+        RunDirectory.create(run.uri.replace(run.bucket.name, "nobodys-bucket"))
+
+
+def test_a_search_in_a_bucket_needs_a_database_elsewhere(run):
+    """Its trials would be lost with this machine; it is told before a row is read."""
+    config = TuneConfig.checked(data=run.config.data, target="grade", output=run.bucket.secret("search"))
+    with pytest.raises(ConfigurationError, match=r"cannot lie in a bucket.*--study"):
+        tune(config)
+
+
+def test_the_doctor_looks_at_a_bucket(run):
+    """For a run directory too; nothing is left there, and no password is told."""
+    (good,) = next(look_at_run_directory(run.bucket.secret("looked"), "probe"))
+    assert (good.state, good.found) == ("good", f"s3://{run.bucket.name}/looked can be written to")
+    assert run.bucket.objects("looked") == set()
+    (bad,) = next(look_at_run_directory(run.uri.replace(run.bucket.name, "nobodys-bucket"), "probe"))
+    assert bad.state == "bad"
+    assert "hidden" not in bad.found
+
+
+def test_one_process_at_a_time_has_a_run_in_a_bucket(run):
+    """The lock is an object with its owner; a second process is refused, and names it."""
+    with RunDirectory.reopen(run.uri).locked():
+        assert len([name for name in run.bucket.objects("run") if name.startswith("owner")]) == 1
+        with pytest.raises(InputError, match=rf"in use by process {os.getpid()} on"):
+            sync(run.uri, "off")
+    assert not [name for name in run.bucket.objects("run") if name.startswith("owner")]
+
+
+def test_a_run_in_a_bucket_is_sent_to_a_tracker_later(run, tmp_path):
+    """Events, files and model; the run's tag is where it lies."""
+    done = sync(run.uri, f"sqlite:///{tmp_path}/mlflow.db")
+    assert done.n_events == len(list(RunDirectory.reopen(run.uri).events()))
+    client = mlflow.MlflowClient(tracking_uri=done.tracking_uri)
+    experiment = client.get_experiment_by_name("partwise").experiment_id
+    (parent,) = client.search_runs([experiment], "tags.`partwise.partitioner` != ''")
+    assert parent.data.tags["partwise.run_directory"] == str(run.done.directory)
+    assert "training.json" in {file.path for file in client.list_artifacts(parent.info.run_id)}
+    assert len(parent.outputs.model_outputs) == 1
+
+
+def test_a_run_in_a_bucket_goes_on(run):
+    """Members that are there are kept, the others fitted, all as they were; of a finished run nothing is fitted."""
+    digests, members = run.digests(), run.members()
+    assert resume(ResumeConfig(directory=run.uri)).training == run.done.training
+    assert run.members() == members
+    directory = RunDirectory.reopen(run.uri)
+    directory.write_json("run.json", directory.record() | {"state": "running"})
+    directory.delete("model")
+    gone = min(members)
+    run.bucket.filesystem.delete_file(gone)
+    again = resume(ResumeConfig(directory=run.uri))
+    assert run.digests() == digests
+    assert run.members().items() > {path: when for path, when in members.items() if path != gone}.items()
+    assert len(run.members()) == 3
+    assert again.training.ensemble.scores == run.done.training.ensemble.scores
+    assert load_model(run.bucket.secret("run/model")).predict(TABLE).shape == (N_ROWS,)

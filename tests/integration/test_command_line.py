@@ -243,7 +243,7 @@ def exit_code(arguments, folder, monkeypatch):
 def test_wrong_input_exits_with_2_and_says_what_would_be_right(case, tables, monkeypatch, capsys):
     """What is wrong is named with its value or the valid values, without a traceback, before anything is fitted."""
 
-    def refuse(_job):
+    def refuse(_job, _limit):
         pytest.fail("the single model was paid for")
 
     monkeypatch.setattr("partwise.experiment.pipeline.fit_in_fresh_process", refuse)
@@ -305,7 +305,7 @@ def test_json_stays_json_with_a_learner_that_prints(tables):
 @pytest.mark.usefixtures("ray_session")
 def test_failing_member_exits_with_1_and_is_named(tables, monkeypatch, capsys):
     """A learner that refuses the rows of a partition ends the run, named with its partition and reason."""
-    monkeypatch.setattr("partwise.experiment.pipeline.fit_in_fresh_process", lambda _job: None)
+    monkeypatch.setattr("partwise.experiment.pipeline.fit_in_fresh_process", lambda _job, _limit: None)
     monkeypatch.setattr("partwise.experiment.recording.Recorder.keep_single", lambda *_: None)
     arguments = ["wine.csv", "--target", "cultivar", "--learner", "fakes:RaisesOnNegative", "--output", "failed"]
     assert exit_code(arguments, tables, monkeypatch) == 1

@@ -25,6 +25,7 @@ from partwise.experiment import predicting as prediction
 from partwise.experiment.prediction_file import PredictionFile
 from partwise.model_store import load_model, save_model
 from partwise.sources import open_source
+from partwise.tables import matched
 
 TABLE = wine_table()
 TABLE["bottled"] = pd.to_datetime(TABLE["bottled"])
@@ -387,6 +388,20 @@ def test_text_is_text_in_a_csv_file_that_has_digits_alone(folder):
     _predict(folder, data="one.csv", keep=("lot",))
     _predict(folder, "whole.parquet", keep=("lot",))
     assert pd.read_parquet(folder / "out.parquet").equals(pd.read_parquet(folder / "whole.parquet"))
+
+
+def test_a_folder_of_a_partitioned_table_can_be_predicted_alone(folder):
+    """The column that its own name says is found there, as text where the model was fitted on text."""
+    chosen = FEATURES[FEATURES["lot"] == "007"]
+    (folder / "lot=007").mkdir()
+    chosen.drop(columns="lot").to_parquet(folder / "lot=007" / "0.parquet", index=False)
+    _predict(folder, data="lot=007", keep=("lot",))
+    said = pd.read_parquet(folder / "out.parquet")
+    model = load_model(folder / "model")
+    assert said["lot"].tolist() == ["007"] * len(chosen)
+    assert said["prediction"].tolist() == model.predict(chosen).tolist()
+    scan = partwise.scan(folder / "lot=007")
+    assert "lot" in matched(model, scan).features
 
 
 def test_a_scan_knows_what_it_was_fitted_on(tmp_path):

@@ -14,9 +14,12 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import partwise
-from partwise import PartitionedClassifier, PartitionedRegressor, RayExecutor
+from partwise import PartitionedClassifier, PartitionedRegressor, RayExecutor, permutation
+from partwise.encoders import NumericEncoder, sampling
+from partwise.partitioners import Clustered
 from partwise.records import LearnerNeeds
 from partwise.sources import read_blocks
+from partwise.tables import stored
 
 N_ROWS = 5_000
 
@@ -268,3 +271,54 @@ def test_a_dataset_of_ray_data_is_predicted(dataset, tmp_path):
     """Predictions of its blocks come in their order."""
     model = _tree(tmp_path).fit(partwise.scan(dataset, "grade", columns=NUMERIC))
     assert model.predict(partwise.scan(dataset)).tolist() == model.predict(TABLE[NUMERIC]).tolist()
+
+
+class _Noting(NumericEncoder):
+    """Notes the rows that it was fitted on."""
+
+    def fit(self, table, y=None):  # noqa: ARG002 - their signature
+        self.seen_ = table["whole"].tolist(), table["text"].tolist()
+        return super().fit(table[["whole"]])
+
+
+@pytest.mark.parametrize("row_group_size", [300, 5_000])
+def test_an_encoder_sees_the_same_rows_of_long_texts_as_in_memory(row_group_size, tmp_path, monkeypatch):
+    """Its sample is bounded in bytes, whatever the layout of the files."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"whole": np.arange(N_ROWS), "grade": TABLE["grade"]})
+    table["text"] = ["é" * size for size in rng.integers(0, 4_000, N_ROWS)]
+    table.loc[::7, "text"] = None
+    for module in (sampling, stored):
+        monkeypatch.setattr(module, "SAMPLED_BYTES", 100_000)
+    parquet.write_table(pa.Table.from_pandas(table), tmp_path / "rows.parquet", row_group_size=row_group_size)
+    asked = {"encoder": _Noting(), "executor": "inline", "n_partitions": 2, "random_state": 3}
+    files = _tree(tmp_path, **asked).fit(partwise.scan(tmp_path / "rows.parquet", "grade"))
+    here = _tree(tmp_path, **asked).fit(table[["whole", "text"]], table["grade"])
+    numbers, texts = files.encoder_.seen_
+    assert sum(16 + 2 * len(text) for text in texts if isinstance(text, str)) <= 100_000
+    assert 10 < len(numbers) < 60
+    assert numbers == here.encoder_.seen_[0]
+    assert _digests(files) == _digests(here)
+
+
+@pytest.mark.parametrize("columns", [NUMERIC, ENCODED])
+def test_the_cut_into_cells_learns_from_the_same_few_rows_of_a_wide_table(columns, folder, tmp_path, monkeypatch):
+    """How many it sees depends on their values, as the encoder makes them; workers send no more than these."""
+    monkeypatch.setattr(permutation, "_CUT_VALUES", 6_000)
+    seen, real = [], Clustered.fit
+    monkeypatch.setattr(
+        Clustered, "fit", lambda rule, *given: [seen.append(len(given[1].positions)), real(rule, *given)][1]
+    )
+    asked = {"partitioner": "clustered", "encoder": None if columns is NUMERIC else "table"}
+    files = _tree(tmp_path, **asked).fit(partwise.scan(folder, "grade", columns=columns))
+    assert seen == [2_000]
+    assert _digests(files) == _digests(_in_memory(_tree(tmp_path, **asked), columns=columns))
+
+
+@pytest.mark.parametrize("given", ["a frame", "a scan"])
+def test_a_feature_of_several_values_is_refused(given, tmp_path):
+    """In Python as on the command line, wherever the rows are."""
+    table = TABLE[[*NUMERIC, "grade"]].assign(odd=[[1.0, 2.0]] * N_ROWS)
+    asked = (partwise.scan(table, "grade"),) if given == "a scan" else (table.drop(columns="grade"), table["grade"])
+    with pytest.raises(partwise.InputError, match=r"The feature 'odd' is of type .*Valid: one value in each row"):
+        _tree(tmp_path, encoder="table").fit(*asked)

@@ -20,7 +20,7 @@ from partwise.executors import InlineExecutor
 from partwise.experiment import PredictConfig, predict, train
 from partwise.experiment import predicting as prediction
 from partwise.experiment.checking import check_before_reading
-from partwise.experiment.preparing import read_dataset
+from partwise.experiment.preparing import Tables, read_dataset
 from partwise.model_store import load_model
 from partwise.sources import open_source
 
@@ -266,7 +266,7 @@ def test_digits_in_a_test_table_are_text_where_the_table_has_words(tmp_path):
     settings = {"data": str(tmp_path / "train.csv"), "test": tmp_path / "test.csv", "target": "grade"}
     settings |= {"learner": "tree", "partitions": 2, "tracking_uri": "off"}
     config = CompareConfig.checked(**settings, output=tmp_path / "run")
-    source = open_source(config.data)
-    check_before_reading(config, source)
-    dataset, _ = read_dataset(config, source)
+    tables = Tables(config, open_source(config.data))
+    check_before_reading(tables)
+    dataset, _ = read_dataset(tables)
     assert set(dataset.test["zip"]) <= set(dataset.train["zip"])

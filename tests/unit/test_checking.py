@@ -6,12 +6,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from pyarrow import parquet
+from pyarrow import feather, parquet
 
 from partwise.config import CompareConfig, TrainConfig
 from partwise.errors import ConfigurationError, InputError
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.experiment import compare, configured, plan_training, train
+from partwise.experiment.checking import check_before_reading
+from partwise.experiment.preparing import Tables
+from partwise.experiment.scanning import is_too_large, scanned_dataset
+from partwise.sources import files, open_source
 from partwise.sources.pieces import FilePiece
 
 N_ROWS = 1_000
@@ -202,3 +206,30 @@ def test_the_valid_range_of_a_number_is_told():
     """A setting out of its range is answered with the range."""
     with pytest.raises(ConfigurationError, match=r"--test-size 1\.5 is wrong\. Valid: less than 1\.$"):
         TrainConfig.checked(data="wine.parquet", test_size=1.5)
+
+
+def test_a_plan_counts_what_a_packed_batch_takes(place):
+    """Who reads a Feather file of one batch holds all of it, which may be more than a partition."""
+    table = pa.table({"x": np.zeros(1_000_000), "y": np.zeros(1_000_000)})
+    feather.write_feather(table, place / "x.feather", compression="lz4", chunksize=1_000_000)
+    parquet.write_table(table, place / "x.parquet")
+    packed, other = (
+        plan_training(TrainConfig.checked(data=name, target="y", partitions=100)).worker_bytes
+        for name in ("x.feather", "x.parquet")
+    )
+    assert packed - other > 0.9 * table.nbytes
+
+
+def test_both_tables_are_measured_once(tmp_path, monkeypatch):
+    """From the check before a row is read to training and test rows, in either command."""
+    for name in ("train", "test"):
+        _table().to_parquet(tmp_path / f"{name}.parquet", index=False)
+    seen, real = [], files.measure
+    monkeypatch.setattr(files, "measure", lambda located: [seen.append(located.given), real(located)][1])
+    data, test = (str(tmp_path / f"{name}.parquet") for name in ("train", "test"))
+    config = TrainConfig.checked(data=data, test=test, target="cultivar", partitions=2)
+    tables = Tables(config, open_source(data))
+    check_before_reading(tables)
+    is_too_large(tables)
+    scanned_dataset(tables)
+    assert sorted(seen) == [test, data]

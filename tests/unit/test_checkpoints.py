@@ -3,19 +3,27 @@
 import hashlib
 import json
 
+import cloudpickle
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import partwise
 from partwise import Checkpoint, PartitionedClassifier, PartitionedRegressor
+from partwise.digests import content_digest
 from partwise.errors import InputError, MemberFitError, ModelStoreError
+from partwise.executors import InlineExecutor
+from partwise.fitting import FitJob, fit_members
+from partwise.partitioners import Shuffled
+from partwise.records import Part
+from partwise.tables import MemoryTable
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(600, 4))
@@ -241,4 +249,84 @@ def test_a_bucket_keeps_members_too(tmp_path):
     place = f"file://{tmp_path}"
     assert _digests(_fit(place)) == _digests(_fit(place))
     assert len(FITS) == 4
+    assert len(_files(tmp_path)) == 4
+
+
+class Large(LogisticRegression):
+    """Holds a megabyte beside what it has learned; a type that only pickle holds."""
+
+    def fit(self, X, y):
+        self.ballast_ = np.full(1_000_000, len(y), dtype=np.uint8)
+        return super().fit(X, y)
+
+
+def _watched(place, learner, observe):
+    """Fit members that are kept, and call with the folder of files and with what is held as each comes."""
+    rows = MemoryTable(Part(0, X, (Y == "late").astype(np.int64), None), labels=np.array(["early", "late"]))
+    job = FitJob(template=learner, seed=0, cpus=1, labels=rows.labels)
+    cut = rows.cut(Shuffled(), 4, 0, 1)
+    keeper = Checkpoint(str(place), trust=True).opened(job, cut)
+    members, failures = fit_members(job, cut, InlineExecutor(), observe, keeper)
+    assert failures == []
+    return members
+
+
+def _bytes_held(member):
+    return len(cloudpickle.dumps(member))
+
+
+@pytest.mark.parametrize("learner", [Large(), RandomForestClassifier(50)], ids=["pickle", "skops"])
+def test_large_members_are_not_held_while_others_are_fitted(learner, tmp_path):
+    """As each comes, this process has its record alone; at the end it has what was fitted, and no copy is left."""
+    held = []
+    members = _watched(tmp_path, learner, lambda member: held.append(_bytes_held(member)))
+    assert len(held) == 4
+    assert max(held) < 10_000
+    assert min(map(_bytes_held, members)) > 100_000
+    assert [content_digest(member.estimator) for member in members] == [member.content_digest for member in members]
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".member", ""}
+    again = []
+    taken = _watched(tmp_path, learner, lambda member: again.append(_bytes_held(member)))
+    assert max(again) < 10_000
+    assert [content_digest(member.estimator) for member in taken] == [member.content_digest for member in members]
+    assert len(_files(tmp_path)) == 4
+
+
+def test_small_members_are_not_read_back(tmp_path):
+    """What Ray sends with its answer takes no file's reading: it is there as it comes."""
+    held = []
+    members = _watched(tmp_path, LogisticRegression(), held.append)
+    assert all(one.estimator is other.estimator for one, other in zip(held, members, strict=True))
+
+
+def test_a_copy_that_is_lost_is_not_needed(tmp_path):
+    """The member's own file holds it too."""
+
+    def lose(_):
+        for path in tmp_path.rglob("*.sent"):
+            path.unlink()
+
+    members = _watched(tmp_path, RandomForestClassifier(50), lose)
+    assert [content_digest(member.estimator) for member in members] == [member.content_digest for member in members]
+
+
+def test_a_member_that_is_gone_before_it_is_read_is_told(tmp_path):
+    """With what to do."""
+
+    def lose(_):
+        for path in _files(tmp_path):
+            path.write_bytes(path.read_bytes()[:-1])
+
+    with pytest.raises(ModelStoreError, match=r"no longer is the member of partition 0 .*partwise resume"):
+        _watched(tmp_path, Large(), lose)
+
+
+def test_what_stopped_workers_left_is_tidied(tmp_path):
+    """Copies for the driver and files that were half written go, members stay."""
+    _fit(tmp_path)
+    (folder,) = {path.parent for path in _files(tmp_path)}
+    for name in ("00001-ab.skops.sent", "00001-ab.skops.member.12.tmp"):
+        (folder / name).write_bytes(b"half")
+    Checkpoint(str(tmp_path)).tidy()
+    assert {path.name.partition(".")[2] for path in folder.iterdir()} == {"", "cloudpickle.member"}
     assert len(_files(tmp_path)) == 4

@@ -8,6 +8,7 @@ import pytest
 import partwise
 
 PUBLIC = {
+    "Addition",
     "Auto",
     "Checkpoint",
     "Clustered",

@@ -8,7 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from partwise.errors import InputError
+from partwise.errors import InputError, PartwiseError
+from partwise.filesystems import Folder
+from partwise.locks import RunLock
+from partwise.mirrors import BucketMirror
 from partwise.runs import JOURNAL, RunDirectory, default_run_directory
 
 
@@ -138,3 +141,114 @@ def test_default_directories_are_below_the_working_directory_and_differ(tmp_path
     assert first.parent == tmp_path / "partwise-runs"
     assert first.name.startswith("20260304-050607-")
     assert first != second
+
+
+@pytest.fixture
+def mirrored(tmp_path):
+    """A run that is written in one folder and lies in another, which stands for a bucket."""
+    folder = Folder.at(tmp_path / "bucket")
+    mirror = BucketMirror(folder)
+    return RunDirectory(mirror.path, folder.path, RunLock(folder), mirror)
+
+
+def _again(run):
+    """Return the run as another process finds it."""
+    mirror = BucketMirror(Folder.at(run.place))
+    mirror.fetch_records(JOURNAL)
+    return RunDirectory(mirror.path, run.place, run.lock, mirror)
+
+
+def test_what_is_written_is_where_the_run_lies(mirrored):
+    """Files and whole folders, for another process to go on with; members and model are not brought unasked."""
+    mirrored.write_json("run.json", {"state": "running"})
+    for name in ("plots/a.png", "model/model.json", "model/members/0.skops"):
+        (mirrored.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (mirrored.path / name).write_text(name)
+    assert mirrored.publish("plots") == ["plots/a.png"]
+    mirrored.publish("model", last="model.json")
+    again = _again(mirrored)
+    assert again.record() == {"state": "running"}
+    assert again.read("plots/a.png") == b"plots/a.png"
+    assert again.read("model/model.json") is None
+    again.mirror.fetch("model")
+    assert again.read("model/members/0.skops") == b"model/members/0.skops"
+
+
+def test_a_manifest_is_published_last_and_deleted_first(mirrored, monkeypatch):
+    """A model that is not whole is none."""
+    (mirrored.path / "model" / "z").mkdir(parents=True)
+    for name in ("model.json", "a", "z/b"):
+        (mirrored.path / "model" / name).write_text(name)
+    written, write = [], Folder.write
+    monkeypatch.setattr(Folder, "write", lambda folder, name, data: (written.append(name), write(folder, name, data)))
+    assert mirrored.publish("model", last="model.json") == ["model/a", "model/z/b", "model/model.json"]
+    assert written == ["model/a", "model/z/b", "model/model.json"]
+    (Path(mirrored.place) / "model" / "a").unlink()
+    (Path(mirrored.place) / "model" / "a").mkdir()
+    mirrored.delete("model")
+    assert not [path for path in Path(mirrored.place).rglob("*") if path.is_file()]
+
+
+def test_events_that_were_appended_are_found_by_another_process(mirrored):
+    """One by one or together they are objects that are never written again, and another process goes on after them."""
+    mirrored.append({"event": "a"})
+    mirrored.extend([{"event": "b"}, {"event": "c"}])
+    objects = {path.name: path.read_bytes() for path in (Path(mirrored.place) / "journal").iterdir()}
+    assert len(objects) == 2
+    again = _again(mirrored)
+    again.append({"event": "d"})
+    assert [event["event"] for event in _again(again).events()] == ["a", "b", "c", "d"]
+    assert (
+        objects.items()
+        < {path.name: path.read_bytes() for path in (Path(mirrored.place) / "journal").iterdir()}.items()
+    )
+
+
+def test_what_another_process_wrote_before_the_lock_was_got_is_seen(mirrored):
+    """Two opened the run; the first ends before the second gets the lock, which goes on behind its events."""
+    mirrored.append({"event": "a"})
+    second = _again(mirrored)
+    mirrored.append({"event": "b"})
+    mirrored.write_json("run.json", {"state": "finished"})
+    with second.locked():
+        assert second.record() == {"state": "finished"}
+        second.append({"event": "c"})
+    assert [event["event"] for event in _again(second).events()] == ["a", "b", "c"]
+
+
+def test_a_part_of_the_journal_that_is_missing_is_told(mirrored):
+    """What lies behind it is not taken for all."""
+    for kind in "abc":
+        mirrored.append({"event": kind})
+    sorted((Path(mirrored.place) / "journal").iterdir())[1].unlink()
+    with pytest.raises(InputError, match=r"lacks the bytes of the journal from \d+ to \d+"):
+        _again(mirrored)
+
+
+def test_who_has_lost_the_directory_writes_nothing(run):
+    """Neither a record nor an event."""
+    run.append({"event": "a"})
+    run.lock._lost.set()
+    for write in (lambda: run.append({"event": "b"}), lambda: run.write_json("run.json", {})):
+        with pytest.raises(PartwiseError, match="given up to another process"):
+            write()
+    assert [event["event"] for event in run.events()] == ["a"]
+    assert run.read("run.json") is None
+
+
+def test_file_systems_without_locks_have_the_claims(run, monkeypatch):
+    """Where the system's own lock is not to be had, two processes still exclude each other."""
+
+    def refuse(_):
+        raise NotImplementedError("no flock here")
+
+    monkeypatch.setattr("partwise.runs.FileLock.acquire", refuse)
+    run.write_json("run.json", {})
+    with run.locked(), pytest.raises(InputError, match="in use by process"), RunDirectory.reopen(run.path).locked():
+        pass
+
+
+def test_a_uri_of_a_disk_is_a_path(tmp_path):
+    """``file://`` is the folder itself."""
+    run = RunDirectory.create(f"file://{tmp_path / 'run'}")
+    assert run.path == run.place == tmp_path / "run"

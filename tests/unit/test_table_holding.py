@@ -2,19 +2,24 @@
 
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import csv, parquet
 
 import partwise
 from partwise.comparison.dataset import Roles, make_dataset
 from partwise.errors import InputError
 from partwise.executors import InlineExecutor
-from partwise.sources import measuring, read_blocks
-from partwise.tables import divide, task_of
+from partwise.sources import measuring, pieces, read_blocks
+from partwise.sources.pieces import FilePiece
+from partwise.tables import divide, head, take, task_of
 
 N_ROWS = 1_000
+WRITERS = {"csv": csv.write_csv, "parquet": parquet.write_table}
 
 
 def _table():
@@ -177,3 +182,38 @@ def test_sides_of_two_columns_are_told_apart():
         for split in ("part", "other")
     ]
     assert sides[0].fingerprint != sides[1].fingerprint
+
+
+def test_the_first_rows_of_a_side_are_read_and_no_further(tmp_path, monkeypatch):
+    """Where the first files are all test rows they are not opened, nor is what follows the rows that are wanted."""
+    table = pa.table({"x": np.arange(400.0), "day": np.arange(400)[::-1], "y": ["a", "b"] * 200})
+    for index in range(4):
+        parquet.write_table(table.slice(100 * index, 100), tmp_path / f"{index}.parquet")
+    scan = partwise.scan(tmp_path, "y", time="day")
+    held = divide(scan, "classification", InlineExecutor(), share=0.5, seed=0, test=None, split=None)
+    monkeypatch.setattr(pieces, "block_rows", lambda _: 3)
+    read, real = [], FilePiece.blocks
+
+    def noted(piece, columns=None):
+        for block in real(piece, columns):
+            read.append((Path(piece.file.path).name, block.num_rows))
+            yield block
+
+    monkeypatch.setattr(FilePiece, "blocks", noted)
+    assert head(held.train, 5, InlineExecutor())["x"].tolist() == [200.0, 201.0, 202.0, 203.0, 204.0]
+    assert read == [("2.parquet", 3), ("2.parquet", 3)]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_gap_among_test_rows_counts_for_the_types_of_training_rows(ending, tmp_path):
+    """They are those of the whole table in memory, of which training rows are a part, whatever the files tell."""
+    table = pd.DataFrame({"whole": np.arange(100.0), "full": range(100), "y": ["a", "b"] * 50})
+    table["part"] = ["train"] * 80 + ["test"] * 20
+    table.loc[90, "whole"] = np.nan
+    arrow = pa.Table.from_pandas(table).replace_schema_metadata()
+    arrow = arrow.set_column(0, "whole", arrow["whole"].cast(pa.int64()))
+    WRITERS[ending](arrow, tmp_path / f"rows.{ending}")
+    scan = partwise.scan(tmp_path / f"rows.{ending}", "y", drop=["part"])
+    held = divide(scan, "classification", InlineExecutor(), share=0.2, seed=0, test=None, split="part")
+    frame = take(held.train, "classification", held.labels, 100, 0, InlineExecutor()).features
+    assert frame.dtypes.to_dict() == {"whole": np.float64, "full": np.int64}

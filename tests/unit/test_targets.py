@@ -15,6 +15,7 @@ from partwise import InputError, PartitionedClassifier, PartitionedRegressor
 from partwise.comparison.dataset import Roles, make_dataset
 from partwise.config import TrainConfig
 from partwise.executors import InlineExecutor
+from partwise.experiment.preparing import Tables
 from partwise.experiment.scanning import divided_scan
 from partwise.model_store import load_model, save_model
 from partwise.sources import open_source
@@ -127,7 +128,7 @@ def _in_compare(path, task="auto"):
 
 def _in_train(path, task="auto"):
     config = TrainConfig.checked(data=path, target="y", task=task)
-    return divided_scan(config, open_source(path), InlineExecutor())
+    return divided_scan(Tables(config, open_source(path)), InlineExecutor())
 
 
 @pytest.mark.parametrize("kind", CLASSES)

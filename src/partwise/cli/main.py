@@ -7,13 +7,14 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from partwise.cli.program import Interrupted, app
-from partwise.errors import InputError, MissingExtraError, PartwiseError
+from partwise.errors import InputError, MissingExtraError, PartwiseError, StepTimeoutError
 
 __all__ = ["main"]
 
@@ -39,6 +40,8 @@ def _run(given: list[str]) -> int | None:
     except PartwiseError as error:
         code = _complain(str(error), _WRONG_INPUT if isinstance(error, (InputError, MissingExtraError)) else _FAILED)
         _trace(given)
+        if isinstance(error, StepTimeoutError):
+            _leave(code)
         return code
     except Exception as error:  # noqa: BLE001 - a traceback is for --debug alone
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # wrong usage, found by the parser
@@ -76,6 +79,16 @@ def _stopping_on_signals() -> Iterator[None]:
 def _complain(message: str, code: int) -> int:
     Console(stderr=True).print(f"[bold red]Error[/bold red] {escape(message)}", soft_wrap=True, highlight=False)
     return code
+
+
+def _leave(code: int) -> NoReturn:
+    """End this process now: at its exit it would wait for what was given up, such as a request that nobody answers."""
+    cluster = sys.modules.get("partwise.executors.ray_cluster")
+    if cluster is not None and cluster.is_connected():
+        cluster.disconnect()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _trace(arguments: list[str]) -> None:

@@ -68,7 +68,9 @@ TrackingUri = Annotated[
 ]
 Experiment = Annotated[str, typer.Option(help="MLflow experiment.")]
 Seed = Annotated[int, typer.Option(help="Seed of hold-out, cut and members.")]
-Output = Annotated[Path | None, typer.Option(help="Run directory to make; absent: below partwise-runs.")]
+Output = Annotated[
+    str | None, typer.Option(help="Run directory to make, a path or a URI such as s3://…; absent: below partwise-runs.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON on stdout.")]
 Debug = Annotated[bool, typer.Option(help="Show tracebacks.")]
 MaxAttempts = Annotated[
@@ -77,6 +79,13 @@ MaxAttempts = Annotated[
 ]
 MemberTimeout = Annotated[
     str | None, typer.Option(help="Longest time that one attempt at a member may take, such as 90s, 10m or 2h.")
+]
+StepTimeout = Annotated[
+    str | None,
+    typer.Option(
+        help="Longest time for all else: one attempt at a block that a worker counts, stores or predicts, what this "
+        "process reads, the fit of one model; absent: no limit."
+    ),
 ]
 Speculate = Annotated[
     bool, typer.Option(help="Start a fit again that takes far longer than the others; the first to finish counts.")
@@ -156,6 +165,7 @@ def _shared(  # noqa: PLR0913, PLR0917 - the options are the interface
     gpus_per_member: GpusPerMember = 0.0,
     max_attempts: MaxAttempts = 3,
     member_timeout: MemberTimeout = None,
+    step_timeout: StepTimeout = None,
     speculate: Speculate = False,  # noqa: FBT002 - a flag
     on_failure: OnFailure = "raise",
     quorum: Quorum = 0.9,

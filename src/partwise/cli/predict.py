@@ -1,7 +1,6 @@
 """partwise predict."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +12,7 @@ from partwise.cli.program import app, find_modules, say
 
 @app.command(epilog="Example: partwise predict partwise-runs/…/model 'new/*.parquet' -o late.parquet --keep flight")
 def predict(  # noqa: PLR0913, PLR0917 - the options are the interface
-    model: Annotated[Path, typer.Argument(help="A run directory, or the model folder in it.")],
+    model: Annotated[str, typer.Argument(help="A run directory, or the model folder in it: a path or a URI.")],
     data: o.Data,
     output: Annotated[
         str, typer.Option("--output", "-o", help="File to write, .parquet or .csv: a path, or a URI such as s3://….")
@@ -25,12 +24,14 @@ def predict(  # noqa: PLR0913, PLR0917 - the options are the interface
     trust: Annotated[bool, typer.Option(help="Load a model that holds code, which may then run.")] = False,  # noqa: FBT002 - a flag
     overwrite: Annotated[bool, typer.Option(help="Replace the output if it exists.")] = False,  # noqa: FBT002 - a flag
     address: o.Address = None,
+    step_timeout: o.StepTimeout = None,
     ship: o.Ship = None,
     as_json: o.Json = False,  # noqa: FBT002 - a flag
     debug: o.Debug = False,  # noqa: ARG001, FBT002 - read in main
 ) -> None:
     """Predict a table of any size, in parallel and in row order; started again after a stop, it goes on."""
     # Not at the top: --help should not wait for Ray and scikit-learn.
+    from partwise.config import read_seconds  # noqa: PLC0415
     from partwise.experiment import PredictConfig  # noqa: PLC0415
     from partwise.experiment import predict as run_prediction  # noqa: PLC0415
 
@@ -43,6 +44,7 @@ def predict(  # noqa: PLR0913, PLR0917 - the options are the interface
         trust=trust,
         overwrite=overwrite,
         address=address,
+        step_timeout=read_seconds("--step-timeout", step_timeout),
         ship=tuple(ship or ()),
     )
     find_modules(config.ship)

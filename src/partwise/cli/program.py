@@ -62,7 +62,7 @@ def say(step: str) -> None:
     Console(stderr=True).print(f"[dim]{escape(step)} …[/dim]", highlight=False)
 
 
-def say_where(directory: Path, uri: str | None, fault: str | None, ui_command: str | None) -> None:
+def say_where(directory: Path | str, uri: str | None, fault: str | None, ui_command: str | None) -> None:
     """Tell on stderr where a run's records are."""
     stderr = Console(stderr=True)
     stderr.print(f"Run directory: {directory}", soft_wrap=True, highlight=False)

@@ -1,6 +1,5 @@
 """partwise sync."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,7 +11,7 @@ from partwise.cli.program import app
 
 @app.command(epilog="Example: partwise sync partwise-runs/20260101-120000-abcdef")
 def sync(
-    directory: Annotated[Path, typer.Argument(help="The directory of a run.")],
+    directory: Annotated[str, typer.Argument(help="The directory of a run, a path or a URI.")],
     tracking_uri: o.TrackingUri = None,
     debug: o.Debug = False,  # noqa: ARG001, FBT002 - read in main
 ) -> None:

@@ -6,7 +6,7 @@ from rich.table import Table
 
 from partwise.comparison.records import EnsembleReport, LeaderboardEntry
 
-__all__ = ["leaderboard_table", "memory_cell", "score_cell", "signed", "workers_cell"]
+__all__ = ["leaderboard_table", "members_cell", "memory_cell", "score_cell", "signed", "workers_cell"]
 
 _ABSENT = "not defined"
 _NOTHING = ""
@@ -49,6 +49,13 @@ def memory_cell(size: int | None) -> str:
     if size is None:
         return "not measured"
     return f"{size / _KIB**3:,.1f} GiB" if size >= _KIB**3 else f"{size / _KIB**2:,.0f} MiB"
+
+
+def members_cell(ensemble: EnsembleReport) -> str:
+    """Return how many members there are, and how many are missing."""
+    missing = {"failed": ensemble.n_failed, "dropped": ensemble.n_dropped}
+    told = ", ".join(f"{count} {what}" for what, count in missing.items() if count)
+    return f"{ensemble.n_members} ({told})" if told else f"{ensemble.n_members}"
 
 
 def workers_cell(ensemble: EnsembleReport) -> str:

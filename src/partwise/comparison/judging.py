@@ -107,7 +107,7 @@ def make_comparison(
     )
     told = _told(about, summary, scores, model, costs)
     return Comparison(
-        **told | {"notes": [*_rows_of(single, dataset, model.n_rows_), *told["notes"], *_rounds_of(single, model)]},
+        **told | {"notes": [*_rows_of(single, dataset, model), *told["notes"], *_rounds_of(single, model)]},
         single=_single_report(judged, single),
         difference=_difference(judged, judged.single),
         alternatives={name: _alternative_report(judged, each) for name, each in alternatives.items()},
@@ -126,16 +126,20 @@ def _alternative_report(judged: Judged, found: Alternative) -> AlternativeReport
     return AlternativeReport(**told, scores=scores, difference=_difference(judged, found.outputs))
 
 
-def _rows_of(single: SingleResult, dataset: Dataset, n_rows: int) -> list[str]:
+def _rows_of(single: SingleResult, dataset: Dataset, model: PartitionedClassifier | PartitionedRegressor) -> list[str]:
     """Return why one model has fewer rows than the ensemble, where it has."""
+    n_rows = model.n_rows_ - model.n_added_rows_
+    added = f"The ensemble has {model.n_added_rows_:,} rows more, added later, which one model does not know."
+    more = [added] if model.n_added_rows_ else []
     if single.n_rows == n_rows:
-        return []
+        return more
     held = len(dataset.train)
     why = "as many as the free memory is estimated to hold"
     if single.n_rows < held and single.whole_seconds is not None:
         why = f"a fit on {held:,} would take about {seconds(single.whole_seconds)}, beyond --baseline-budget"
     return [
-        f"One model on {single.n_rows:,} of {n_rows:,} training rows, a random sample: {why}. The ensemble has all."
+        f"One model on {single.n_rows:,} of {n_rows:,} training rows, a random sample: {why}. The ensemble has all.",
+        *more,
     ]
 
 
@@ -206,7 +210,7 @@ def _told(
         "greater_is_better": about.metric.greater_is_better,
         "task": about.task,
         "learner": summary.learner,
-        "partitions": model.recipe_.n_partitions,
+        "partitions": len(model.partitions_.sizes),
         "partitioner": label(model.recipe_.partitioner),
         "combine": label(model.recipe_.combiner),
         "replication": model.recipe_.replication,
@@ -249,6 +253,7 @@ def _ensemble_report(
     scores: dict[str, float | None], model: PartitionedClassifier | PartitionedRegressor, costs: Costs
 ) -> EnsembleReport:
     steps, driver, members = model.timings_, model.fit_usage_, model.members_
+    earlier = _earlier_seconds(model, costs.slots)
     peaks = [driver.peak_memory_bytes, *(member.peak_memory_bytes for member in members)]
     place = f"the Ray cluster at {costs.address}" if costs.address else f"a local Ray on {socket.gethostname()}"
     evidence: dict[str, Any] = {}
@@ -256,7 +261,7 @@ def _ensemble_report(
         evidence = {"evidence_seconds": steps["evidence"], "out_of_partition_score": model.out_of_partition_score_}
     return EnsembleReport(
         scores=scores,
-        fit_seconds=sum(took for step, took in steps.items() if step != "evidence"),
+        fit_seconds=earlier + sum(took for step, took in steps.items() if step != "evidence"),
         predict_seconds=costs.predict_seconds,
         cpu_seconds=driver.cpu_seconds
         + sum(member.cpu_seconds for member in members if not ran_here(member.node, member.process))
@@ -267,19 +272,25 @@ def _ensemble_report(
         where=place,
         n_rows=model.n_rows_,
         partition_seconds=steps["partition"],
-        members_seconds=steps["members"],
+        members_seconds=earlier + steps["members"],
         member_fit_seconds=sum(member.fit_seconds for member in members),
         combine_seconds=steps["combine"],
         select_seconds=steps.get("select"),
         driver_cpu_seconds=driver.cpu_seconds,
         driver_peak_memory_bytes=driver.peak_memory_bytes,
         n_members=len(members),
-        n_failed=len(model.failures_),
+        n_failed=sum(failure.reason != "dropped" for failure in model.failures_),
+        n_dropped=sum(failure.reason == "dropped" for failure in model.failures_),
         exactness=model.predictor_.exactness,
         n_nodes=costs.nodes,
         n_workers=costs.slots,
         **evidence,
     )
+
+
+def _earlier_seconds(model: PartitionedClassifier | PartitionedRegressor, slots: int) -> float:
+    """Return about how long the fits took, all workers busy, that an earlier process of the run has made."""
+    return sum(member.fit_seconds for member in model.members_ if member.recalled) / slots
 
 
 def _notes(about: Trained, model: PartitionedClassifier | PartitionedRegressor) -> list[str]:
@@ -288,6 +299,11 @@ def _notes(about: Trained, model: PartitionedClassifier | PartitionedRegressor) 
     if hasattr(model, "selection_reason_"):
         notes.append(f"Chosen from the training rows: {model.selection_reason_}")
     notes += [failure.describe() for failure in model.failures_]
+    if recalled := sum(member.recalled for member in model.members_):
+        notes.append(
+            f"{recalled} of {len(model.members_)} members were fitted before the run went on: of their wall time the "
+            "table has an estimate, their own fit times shared among the workers."
+        )
     notes += _stragglers(model)
     counts = model.partitions_.class_counts
     if counts is not None and (lacking := int((counts == 0).any(axis=1).sum())):

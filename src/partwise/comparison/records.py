@@ -68,6 +68,8 @@ class EnsembleReport(ModelReport):
     """Out-of-partition predictions, null where none were made."""
     n_members: int = Field(ge=0)
     n_failed: int = Field(ge=0)
+    n_dropped: int = Field(default=0, ge=0)
+    """Members that are left out because somebody asked for it."""
     exactness: str
     """Against one model on all rows: ``exact``, ``exact in distribution`` or ``approximate``."""
     out_of_partition_score: float | None = None

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from partwise.attempts import failure_of, input_error_of
 from partwise.comparison.affordable import affordable_rows
 from partwise.encoders import fit_encoder
-from partwise.errors import PartwiseError
+from partwise.errors import PartwiseError, StepTimeoutError
 from partwise.fitting import FitJob, FittedPart, fit_member, lone_predictor
 from partwise.permutation import keyed_sample
 from partwise.protocols import Encoder
@@ -117,13 +117,20 @@ def _sample(job: SingleJob, n_rows: int) -> SingleJob:
     return replace(job, train=job.train.iloc[rows], y=job.y[rows], weights=weights)
 
 
-def fit_in_fresh_process(job: SingleJob) -> SingleResult:
+def fit_in_fresh_process(job: SingleJob, limit: float | None = None) -> SingleResult:
     """Start a Python process for the job and wait for it; it ends with this call, whatever happens.
+
+    Parameters
+    ----------
+    limit
+        Seconds that the process may take, with its start; None without limit.
 
     Raises
     ------
     InputError
         If the table or the settings are wrong.
+    StepTimeoutError
+        If it takes longer than it may.
     SingleModelError
         If the fit fails, or its process dies.
     """
@@ -135,7 +142,9 @@ def fit_in_fresh_process(job: SingleJob) -> SingleResult:
         command = [sys.executable, "-m", __name__, str(question), str(answer)]
         with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:  # noqa: S603 - our own module
             try:
-                _, said = process.communicate()
+                _, said = process.communicate(timeout=limit)
+            except subprocess.TimeoutExpired as late:
+                raise _too_late(job, late.timeout) from late
             finally:
                 process.kill()
         if process.returncode != 0:
@@ -146,6 +155,13 @@ def fit_in_fresh_process(job: SingleJob) -> SingleResult:
         error.add_note(result.traceback)
         raise error
     return result
+
+
+def _too_late(job: SingleJob, limit: float) -> StepTimeoutError:
+    return StepTimeoutError(
+        f"No single model within {limit:,.0f} s on {len(job.y):,} rows: its process was ended (--step-timeout). Allow "
+        "more time, or give it fewer rows in a new run (--baseline-budget), or take partwise train, which has none."
+    )
 
 
 def _error_of(failure: TaskFailure) -> PartwiseError:

@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from partwise.comparison.cells import leaderboard_table, memory_cell, score_cell, signed, workers_cell
+from partwise.comparison.cells import leaderboard_table, members_cell, memory_cell, score_cell, signed, workers_cell
 from partwise.comparison.records import Comparison
 from partwise.comparison.verdict import SCOPE, seconds
 
@@ -96,10 +96,9 @@ def _resources(comparison: Comparison) -> Iterator[Row]:
     yield "peak memory, largest process", *memory, _ratio(single.peak_memory_bytes, ensemble.peak_memory_bytes)
     if ensemble.driver_peak_memory_bytes is not None:
         yield "peak memory, driver", _NOTHING, memory_cell(ensemble.driver_peak_memory_bytes), _NOTHING
-    failed = f" ({ensemble.n_failed} failed)" if ensemble.n_failed else ""
     if single.n_rows != ensemble.n_rows:
         yield "training rows", f"{single.n_rows:,}", f"{ensemble.n_rows:,}", _NOTHING
-    yield "models", "1", f"{ensemble.n_members}{failed}", _NOTHING
+    yield "models", "1", members_cell(ensemble), _NOTHING
     if comparison.efficiency is not None:
         yield "workers' time spent fitting", _NOTHING, f"{comparison.efficiency * 100:.0f} %", _NOTHING
 

@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from partwise.comparison.cells import leaderboard_table, memory_cell, score_cell, workers_cell
+from partwise.comparison.cells import leaderboard_table, members_cell, memory_cell, score_cell, workers_cell
 from partwise.comparison.records import Training
 from partwise.comparison.verdict import seconds
 
@@ -60,5 +60,4 @@ def _resources(training: Training) -> Iterator[tuple[str, str]]:
     yield "CPU time of the fit", seconds(ensemble.cpu_seconds)
     yield "peak memory, largest process", memory_cell(ensemble.peak_memory_bytes)
     yield "peak memory, driver", memory_cell(ensemble.driver_peak_memory_bytes)
-    failed = f" ({ensemble.n_failed} failed)" if ensemble.n_failed else ""
-    yield "models", f"{ensemble.n_members}{failed}"
+    yield "models", members_cell(ensemble)

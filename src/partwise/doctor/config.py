@@ -20,7 +20,7 @@ class DoctorConfig:
     address: str | None = None
     storage: str | None = None
     tracking_uri: str | None = None
-    output: Path | None = None
+    output: str | Path | None = None
     ship: tuple[str, ...] = ()
 
     @classmethod

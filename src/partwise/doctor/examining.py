@@ -42,7 +42,7 @@ def examine(config: DoctorConfig, say: Say = lambda _: None) -> Iterator[Check]:
     yield from check_machine(driver, "this machine")
     yield from check_ray_places(driver, "this machine")
     say("Looking at the run directory, the tracking server and the partition store")
-    directory, storage = (config.output or Path("partwise-runs")).absolute(), _absolute(config.storage)
+    directory, storage = _absolute(config.output, "partwise-runs"), _absolute(config.storage, "partwise-store")
     mark, word = f".{secrets.token_hex(8)}.mark", secrets.token_hex(8)
     with (
         CheckProcess("run directory", look_at_run_directory, directory, mark) as of_directory,
@@ -66,9 +66,9 @@ def examine(config: DoctorConfig, say: Say = lambda _: None) -> Iterator[Check]:
             yield from _check_nodes(driver, question, word, is_here=config.starts_ray)
 
 
-def _absolute(storage: str | None) -> str:
-    """Return the place of the store for any working directory."""
-    place = storage or "partwise-store"
+def _absolute(given: str | Path | None, usual: str) -> str:
+    """Return a place for any working directory."""
+    place = str(given or usual)
     return place if "://" in place else str(Path(place).expanduser().absolute())
 
 

@@ -12,7 +12,7 @@ from partwise.doctor.isolation import Look
 from partwise.doctor.machines import check_disk
 from partwise.doctor.probe import MachineFacts
 from partwise.errors import PartwiseError
-from partwise.filesystems import open_filesystem
+from partwise.filesystems import Folder, open_filesystem
 from partwise.records import TaskFailure
 from partwise.trackers import without_credentials
 
@@ -22,16 +22,27 @@ _BUCKETS = {"s3", "gcs", "abfs"}
 """Where folders need not be made."""
 
 
-def look_at_run_directory(path: Path, probe: str) -> Look:
+def look_at_run_directory(place: str | Path, probe: str) -> Look:
     """Say whether a run directory can be made, by a file of the name ``probe``, and the space there."""
-    there = path
+    mend = "Give another one (--output), or get the right to write there."
+    try:
+        folder = Folder.at(place)
+        if not folder.is_local:
+            folder.write(probe, b"-")
+            folder.filesystem.delete_file(f"{folder.path}/{probe}")
+            yield [good("run directory", f"{folder.shown()} can be written to")]
+            return
+    except (OSError, PartwiseError) as error:
+        yield [bad("run directory", without_credentials(f"{place} cannot be written to: {error}"), mend)]
+        return
+    there = path = Path(folder.path)
     try:
         there = next(folder for folder in (path, *path.parents) if folder.exists())
         (there / probe).touch(exist_ok=False)
         (there / probe).unlink()
     except OSError as error:
         found = f"{there} cannot be written to: {error.strerror}"
-        yield [bad("run directory", found, "Give another one (--output), or get the right to write there.")]
+        yield [bad("run directory", found, mend)]
         return
     yield [good("run directory", f"{path} can be written to"), _disk_of("run directory", there)]
 

@@ -1,19 +1,22 @@
 """Raw columns to numbers: fitted once on training rows, shared by all members."""
 
 from partwise.encoders.identity import NumericEncoder
-from partwise.encoders.sampling import encoder_rows, fit_encoder
+from partwise.encoders.sampling import SAMPLED_BYTES, bytes_of_rows, encoder_rows, fit_encoder, n_within
 from partwise.encoders.table import TableEncoder
 from partwise.errors import InputError, unknown_choice
 from partwise.protocols import Encoder
 
 __all__ = [
     "ENCODERS",
+    "SAMPLED_BYTES",
     "TRUSTED_TYPES",
     "NumericEncoder",
     "TableEncoder",
+    "bytes_of_rows",
     "encoder_rows",
     "fit_encoder",
     "make_encoder",
+    "n_within",
 ]
 
 ENCODERS: dict[str, type[Encoder]] = {"numeric": NumericEncoder, "table": TableEncoder}

@@ -6,13 +6,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from partwise.errors import InputError
+from partwise.errors import ConfigurationError, InputError, several_values
 
-__all__ = ["Named", "column_names", "is_numeric", "matched", "numbers", "refuse_infinite"]
+__all__ = ["Named", "column_names", "is_numeric", "matched", "numbers", "refuse_infinite", "refuse_nested"]
+
+_NESTED = (list, tuple, set, frozenset, np.ndarray)
+"""What holds several values of one kind; a record, as a dict, is a text to the encoder."""
 
 
 class Named(BaseEstimator):
@@ -99,6 +103,24 @@ def refuse_infinite(values: NDArray[np.floating[Any]], name: str) -> None:
             f"Column {name!r} has {count:,} infinite values (or beyond ±3.4e38, the range of 32-bit floats). "
             "Valid: finite numbers and missing values. Replace them, or mark them as missing."
         )
+
+
+def refuse_nested(table: pd.DataFrame) -> None:
+    """Raise ConfigurationError when columns hold several values in a row; all of them are listed."""
+    kinds = {str(name): _nested_kind(column) for name, column in table.items()}
+    mistakes = [several_values(name, kind) for name, kind in kinds.items() if kind is not None]
+    if mistakes:
+        raise ConfigurationError(mistakes)
+
+
+def _nested_kind(column: "pd.Series[Any]") -> str | None:
+    """Return of what type the values of a column are that holds several in a row, else None."""
+    if isinstance(column.dtype, pd.ArrowDtype):
+        kind = column.dtype.pyarrow_dtype
+        return str(kind) if pa.types.is_nested(kind) and not pa.types.is_struct(kind) else None
+    if not pd.api.types.is_object_dtype(column.dtype):
+        return None
+    return next((type(value).__name__ for value in column if isinstance(value, _NESTED)), None)
 
 
 def _quoted(names: Sequence[str], limit: int = 20) -> str:

@@ -12,7 +12,7 @@ from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 from skrub import TableVectorizer
 
-from partwise.encoders.columns import Named, column_names, is_numeric, matched, numbers, refuse_infinite
+from partwise.encoders.columns import Named, column_names, is_numeric, matched, numbers, refuse_infinite, refuse_nested
 from partwise.encoders.text import DistinctStringEncoder
 from partwise.errors import InputError
 from partwise.records import LearnerNeeds
@@ -69,9 +69,10 @@ class TableEncoder(Named):
         Raises
         ------
         InputError
-            When names repeat, values are infinite, or no column holds a value.
+            When names repeat, values are infinite, columns hold several values in a row, or none holds any.
         """
         names = column_names(table)
+        refuse_nested(table)
         kept = {name: column for name, column in zip(names, matched(table, names), strict=True) if column.count()}
         # The vectorizer takes columns one by one through a dozen steps: 500 numeric columns would take 1 s for one
         # row, and 16 s to store. These go through one imputer and one scaler together.

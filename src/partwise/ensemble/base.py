@@ -3,6 +3,7 @@
 import copy
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 
@@ -16,22 +17,24 @@ from partwise.assembling import assemble
 from partwise.checkpoints import Checkpoint
 from partwise.choosing import choose_recipe
 from partwise.combiners import make_combiner
+from partwise.ensemble.additions import Addition, codes_among
 from partwise.ensemble.elsewhere import NoRows
 from partwise.errors import InputError, unknown_choice
 from partwise.executors import make_executor, with_one_cpu
 from partwise.fitting import FitJob
 from partwise.learners.updates import passes_of
+from partwise.membership import AddedTable, Membership
 from partwise.model_store import StoredModel
 from partwise.pool import MemberPool
 from partwise.prediction import predict_outputs
 from partwise.protocols import Aggregate, Combiner, Encoder, Executor, Partitioner, Table
 from partwise.recipes import Recipe, make_recipe, recipes_for
-from partwise.records import Evidence, Member
+from partwise.records import Evidence, Member, Part
 from partwise.resources import Stopwatch, measure_usage
 from partwise.selection import Auto, asked_for, check_choice
 from partwise.sources import Scan
 from partwise.stores import PartitionStore
-from partwise.tables import GivenRows, ScannedRows, as_frame, predict_scan
+from partwise.tables import GivenRows, MemoryTable, ScannedRows, as_frame, predict_scan
 from partwise.validation import check_estimator, read_features, read_scan, read_weights
 
 __all__ = ["PartitionedEstimator"]
@@ -100,7 +103,17 @@ class PartitionedEstimator(BaseEstimator, ABC):
     def _targets(self, y: Any) -> tuple[NDArray[Any] | None, NDArray[Any]]:
         """Return the class labels (None in regression) and the class codes or values of the rows."""
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, groups: Any = None, time: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        groups: Any = None,
+        time: Any = None,
+        added: Sequence[Addition] = (),
+        dropped: Collection[int] = (),
+    ) -> Self:
         """Fit one member per partition and combine them.
 
         Parameters
@@ -118,6 +131,11 @@ class PartitionedEstimator(BaseEstimator, ABC):
             Group of each row, for ``partitioner="grouped"``.
         time
             Time of each row, for ``partitioner="ordered"``.
+        added
+            Further rows, each with members of its own, beside those of the partitions of X, which stay as they are.
+            With a ``checkpoint`` only the new members are fitted.
+        dropped
+            Numbers of partitions that shall have no member, within the ``quorum``; ``failures_`` lists them.
 
         Returns
         -------
@@ -148,11 +166,18 @@ class PartitionedEstimator(BaseEstimator, ABC):
                 clock,
                 show_progress=self.verbose > 0,
                 checkpoint=self._checkpoint(),
-                quorum=1.0 if self.on_failure == "raise" else self.quorum,
+                membership=Membership(
+                    dropped=frozenset(dropped),
+                    added=tuple(self._added(each, table.labels) for each in added),
+                    quorum=self.quorum,
+                    may_fail=self.on_failure == "skip",
+                ),
             )
         self.recipe_, self.predictor_ = recipe, assembled.predictor
         self.members_, self.failures_ = list(assembled.context.members), list(assembled.failures)
-        self.partitions_, self.n_rows_ = assembled.context.partitions, assembled.context.cut.n_rows
+        self.partitions_ = assembled.partitions
+        self.n_added_rows_ = int(self.partitions_.sizes[recipe.n_partitions :].sum())
+        self.n_rows_ = assembled.context.cut.n_rows + self.n_added_rows_
         self.combine_cpu_seconds_ = assembled.context.worker_cpu_seconds
         with clock("evidence"):
             if self.out_of_partition and recipe.judged_out_of_partition and isinstance(self.predictor_, Aggregate):
@@ -248,6 +273,17 @@ class PartitionedEstimator(BaseEstimator, ABC):
             groups=groups,
             time=time,
         )
+
+    def _added(self, addition: Addition, known: NDArray[Any] | None) -> AddedTable:
+        """Return added rows as the encoder makes them, with their classes among those that are known."""
+        template = self._template()
+        features = read_features(self, addition.X, template, reset=False, encoded=self.encoder_ is not None)
+        targets = self._targets(addition.y)[1] if known is None else codes_among(known, addition.y)
+        check_consistent_length(features, targets)
+        weights = read_weights(addition.sample_weight, features, template)
+        matrix = features if self.encoder_ is None else self.encoder_.transform(as_frame(features))
+        table = MemoryTable(Part(0, matrix, targets, weights), known, time=addition.time)
+        return AddedTable(table, int(addition.n_partitions))
 
     def _forget_evidence(self) -> None:
         """Remove what an earlier fit may have left: this one may not be asked for it."""

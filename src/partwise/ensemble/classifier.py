@@ -88,9 +88,10 @@ class PartitionedClassifier(ClassifierMixin, PartitionedEstimator):
     classes_
         The class labels, (classes,).
     partitions_
-        The sizes of the partitions, their class counts, and the positions of their rows (not those of a scan).
+        The sizes of the partitions, their class counts, and the positions of their rows (not those of a scan, or of
+        rows that were added).
     n_rows_
-        The number of training rows.
+        The number of training rows, with those that were added.
     recipe_
         How the rows were cut and the members combined: what was asked for, or what the data chose.
     leaderboard_, selection_reason_, selection_cpu_seconds_

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ __all__ = [
     "host_and_port",
     "is_connected",
     "largest_memory",
+    "most_cpus",
     "on_every_node",
     "shipped_path",
 ]
@@ -45,11 +46,15 @@ _JOIN_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class ClusterSize:
-    """What a cluster can run at once: tasks, and the nodes that they run on; ``dead`` are the ids of those it lost."""
+    """What a cluster can run at once: tasks, and the nodes that they run on.
+
+    ``alive`` and ``dead`` are the ids of the nodes that it has, and of those that it lost; none inside a Ray task.
+    """
 
     slots: int
     nodes: int
     dead: frozenset[str] = frozenset()
+    alive: frozenset[str] = frozenset()
 
 
 def is_connected() -> bool:
@@ -277,8 +282,18 @@ def cluster_size(cpus_per_task: int, gpus_per_task: float = 0.0) -> ClusterSize:
                 f"GPUs of the nodes are {sorted(gpus, reverse=True)}. Ask for at most {max(gpus, default=0.0):g} with "
                 "--gpus-per-member (0 where learners need none), or join a cluster that has them."
             )
-    dead = frozenset(str(node["NodeID"]) for node in ray.nodes() if not node["Alive"])
-    return ClusterSize(slots=sum(per_node), nodes=sum(count > 0 for count in per_node), dead=dead)
+    nodes = ray.nodes()
+    dead, alive = (
+        frozenset(str(node["NodeID"]) for node in nodes if node["Alive"] is is_alive) for is_alive in (False, True)
+    )
+    return ClusterSize(slots=sum(per_node), nodes=sum(count > 0 for count in per_node), dead=dead, alive=alive)
+
+
+def most_cpus() -> int:
+    """Return the CPUs of the largest node of the Ray that is connected; where none is, those of this machine."""
+    if not is_connected():
+        return os.cpu_count() or 1
+    return int(max(node["Resources"].get("CPU", 0) for node in _alive()))
 
 
 def largest_memory() -> int:
@@ -296,14 +311,18 @@ def held_cpus() -> float | None:
     return float(context.get_assigned_resources().get("CPU", 0.0))
 
 
-def on_every_node(work: Callable[[Any, Any], Any], argument: Any, seconds: float) -> dict[str, Any]:
+def on_every_node(
+    work: Callable[[Any, Any], Any], argument: Any, seconds: float, only: Container[str] | None = None
+) -> dict[str, Any]:
     """Call ``work(argument, place)`` once on each node; return its values, or failures, by the node's address.
+
+    ``only`` are the ids of the nodes to call it on; None means all.
 
     ``place`` says what Ray has there: ``object_store``, in bytes, and ``temporary``, its folder. The work travels by
     value, with all that it uses of its package, so that a node without the package answers too; let it return
     built-in types. What does not answer within so many seconds is a failure.
     """
-    nodes = {node["NodeID"]: node for node in _alive()}
+    nodes = {node["NodeID"]: node for node in _alive() if only is None or node["NodeID"] in only}
     addresses = {node: f"{each['NodeManagerAddress']}/{node[:8]}" for node, each in nodes.items()}
     remote = ray.remote(max_retries=0, num_cpus=0)(work)
     asked = {}

@@ -9,7 +9,7 @@ from typing import Any
 
 from partwise.attempts import run_in_process
 from partwise.errors import ClusterError, InputError
-from partwise.executors.node_versions import check_node_versions
+from partwise.executors.node_versions import check_joined_nodes, check_node_versions
 from partwise.executors.ray_cluster import ClusterSize, cluster_size, connect, disconnect, is_connected
 from partwise.executors.ray_flight import Flight, Limits
 from partwise.naming import whole_number
@@ -37,8 +37,9 @@ class RayExecutor:
         How often a task is tried whose worker crashed, ran out of memory, was lost with its node, or took too long.
         An error that the work itself raises is never tried again.
     timeout
-        Seconds that one attempt at the fit of a member may take from its start in a worker; None without limit. Other
-        tasks, such as reading a table, have none.
+        Seconds that one attempt at the fit of a member may take from its start in a worker; None without limit.
+    step_timeout
+        Seconds that one attempt at any other task may take, such as reading a piece of a table; None without limit.
     speculate
         Whether a member whose fit takes far longer than its peers' is started a second time when nothing else waits;
         the first to finish counts.
@@ -51,6 +52,7 @@ class RayExecutor:
     gpus_per_task: float = 0.0
     max_attempts: int = 3
     timeout: float | None = None
+    step_timeout: float | None = None
     speculate: bool = False
     ship: tuple[str, ...] = ()
 
@@ -59,8 +61,9 @@ class RayExecutor:
             whole_number("RayExecutor", name, getattr(self, name))
         if not self.gpus_per_task >= 0:
             raise InputError(f"RayExecutor(gpus_per_task={self.gpus_per_task!r}) is wrong. Valid: a number, 0 or more.")
-        if self.timeout is not None and not self.timeout > 0:
-            raise InputError(f"RayExecutor(timeout={self.timeout!r}) is wrong. Valid: seconds above 0, or None.")
+        for name in ("timeout", "step_timeout"):
+            if (limit := getattr(self, name)) is not None and not limit > 0:
+                raise InputError(f"RayExecutor({name}={limit!r}) is wrong. Valid: seconds above 0, or None.")
 
     def connect(self) -> None:
         """Reach the cluster now rather than with the first task.
@@ -102,7 +105,9 @@ class RayExecutor:
             except ClusterError:
                 disconnect()  # another attempt shall be told as well
                 raise
-        return cluster_size(self.cpus_per_task, gpus_per_task)
+        size = cluster_size(self.cpus_per_task, gpus_per_task)
+        check_joined_nodes(size.alive)
+        return size
 
     def run(
         self, work: Callable[[Any, Any], Any], shared: Any, tasks: Iterable[Task], *, members: bool = False
@@ -122,7 +127,7 @@ class RayExecutor:
             cpus_per_task=self.cpus_per_task,
             gpus_per_task=self.gpus_per_task if members else 0.0,
             max_attempts=self.max_attempts,
-            timeout=self.timeout if members else None,
+            timeout=self.timeout if members else self.step_timeout,
             speculate=members and self.speculate,
         )
         return Flight(limits, partial(self._size, limits.gpus_per_task), work, shared)

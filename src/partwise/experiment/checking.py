@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from partwise.comparison.dataset import nearest
 from partwise.config import FitConfig
-from partwise.errors import ConfigurationError, InputError, Mistakes
+from partwise.errors import ConfigurationError, InputError, Mistakes, several_values
 from partwise.evaluation import reported_metrics
-from partwise.experiment.preparing import Setup, TaskName, make_setup, scan_of, test_source, with_defaults
+from partwise.experiment.preparing import Setup, Tables, TaskName, make_setup, scan_of, with_defaults
 from partwise.learners import learner_names
 from partwise.protocols import Source
 from partwise.runs import RunDirectory
@@ -44,12 +44,12 @@ def configured(kind: type[Settings], given: Mapping[str, Any]) -> Settings:
         found = Mistakes()
         found.found += error.mistakes
         unchecked = kind.model_construct(**given)
-        found.attempt(lambda: _check_columns(unchecked, open_source(unchecked.data)))
+        found.attempt(lambda: _check_columns(_opened(unchecked)))
         raise ConfigurationError(list(dict.fromkeys(found.found))) from error
 
 
 def check_before_reading(
-    config: FitConfig, source: Source, further: Further = lambda _setup, _n_classes: None, *, is_new: bool = True
+    tables: Tables, further: Further = lambda _setup, _n_classes: None, *, is_new: bool = True
 ) -> None:
     """Refuse a run that could not be finished, as far as that can be told without reading a row.
 
@@ -65,9 +65,9 @@ def check_before_reading(
     ConfigurationError
         If settings, columns or places are wrong; all mistakes are listed.
     """
-    found = Mistakes()
-    found.attempt(lambda: _check_columns(config, source))
-    found.attempt(lambda: _check_setup(config, source, further))
+    config, found = tables.config, Mistakes()
+    found.attempt(lambda: _check_columns(tables))
+    found.attempt(lambda: _check_setup(config, tables.source, further))
     output = config.output
     if is_new and output is not None:
         found.attempt(lambda: RunDirectory.check_new(output))
@@ -135,23 +135,27 @@ def rows_of(source: Source) -> int | None:
     return None if any(count is None for count in counts) else sum(count or 0 for count in counts)
 
 
-def _check_columns(config: FitConfig, source: Source) -> None:
+def _opened(config: FitConfig) -> Tables:
+    source = open_source(config.data)
+    return Tables(with_defaults(config, source), source)
+
+
+def _check_columns(tables: Tables) -> None:
     """Refuse columns that do not exist, or are of a type that does not go with their part, in both tables."""
     found = Mistakes()
-    config = with_defaults(config, source)
-    scan = found.attempt(lambda: scan_of(source, config))
+    scan = found.attempt(lambda: tables.scan)
     if scan is not None:
-        found.found += [*_wrong_types(config, scan), *_wrong_features(scan)]
-    if config.test is not None:
-        found.attempt(lambda: _check_test_table(config, scan))
+        found.found += [*_wrong_types(tables.config, scan), *_wrong_features(scan)]
+    found.attempt(lambda: _check_test_table(tables, scan))
     found.tell()
 
 
-def _check_test_table(config: FitConfig, train: Scan | None) -> None:
+def _check_test_table(tables: Tables, train: Scan | None) -> None:
     """Refuse a test table that lacks columns, or has other values in them; ``train`` is None where it is unknown."""
-    found = Mistakes()
-    source = open_source(str(config.test)) if train is None else test_source(config, train.source)
-    found.attempt(lambda: scan_of(source, config, "the test table"))
+    found, source = Mistakes(), tables.test_source
+    if source is None:
+        return
+    found.attempt(lambda: scan_of(source, tables.config, "the test table"))
     if train is not None:
         found.found += _unlike(train, kinds_of_schema(source.schema()))
     found.tell()
@@ -215,10 +219,7 @@ def _wrong_features(scan: Scan) -> Iterator[str]:
     for name in scan.features:
         kind = schema.field(name).type
         if pa.types.is_nested(kind) and not pa.types.is_struct(kind):
-            yield (
-                f"The feature {name!r} is of type {kind}. Valid: one value in each row. Leave it out with --drop, or "
-                "make columns of its values."
-            )
+            yield several_values(name, kind)
 
 
 def _check_setup(config: FitConfig, source: Source, further: Further) -> None:

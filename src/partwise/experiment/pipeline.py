@@ -19,11 +19,14 @@ from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.errors import PartwiseError
 from partwise.evaluation import Outputs, Truth, widened
 from partwise.executors.ray_tasks import RayExecutor
+from partwise.executors.timeouts import within
 from partwise.experiment.alternatives import check_alternatives, incremental_model, wants_incremental
+from partwise.experiment.changing import RunChanges
 from partwise.experiment.checking import check_before_reading
 from partwise.experiment.compared_rows import ComparedRows
 from partwise.experiment.preparing import (
     Setup,
+    Tables,
     check_before_paying,
     executor_of,
     make_setup,
@@ -36,7 +39,9 @@ from partwise.experiment.scanning import is_too_large, scanned_dataset
 from partwise.fitting import FitJob, prepare_worker
 from partwise.resources import Stopwatch
 from partwise.sources import Scan, open_source
+from partwise.stores import PartitionStore
 from partwise.tables import SentRows
+from partwise.trackers.uris import without_credentials
 
 __all__ = ["ComparisonRun", "compare", "make_ensemble"]
 
@@ -49,7 +54,7 @@ class ComparisonRun:
     """A finished comparison and where everything about it lies."""
 
     comparison: Comparison
-    directory: Path
+    directory: Path | str
     tracking_uri: str | None
     tracking_fault: str | None
     ui_command: str | None
@@ -81,32 +86,42 @@ def compare(
         If the run fails; it is recorded as failed.
     """
     # 1. The table: which columns and which rows play which part.
-    source = open_source(config.data)
+    limit = config.step_timeout
+    place = without_credentials(config.data)
+    source = within(limit, f"Opening {place}", lambda: open_source(config.data))
     config = with_defaults(config, source)
-    check_before_reading(config, source, lambda setup, _: check_alternatives(config, setup), is_new=goes_on is None)
+    tables = Tables(config, source)
+    check_before_reading(tables, lambda setup, _: check_alternatives(config, setup), is_new=goes_on is None)
     train: Scan | None = None
-    if config.storage is not None or is_too_large(config, source):
-        say(f"Counting and sampling {config.data}, which is not read as a whole")
-        scanned = scanned_dataset(config, source)
+    if config.storage is not None or is_too_large(tables):
+        say(f"Counting and sampling {place}, which is not read as a whole")
+        # A cluster's workers keep to the limit piece by piece; here it is one step.
+        scanned = within(
+            limit if config.address is None else None, "Counting the rows", lambda: scanned_dataset(tables)
+        )
         dataset, train, facts = scanned.dataset, scanned.train, scanned.facts
     else:
-        say(f"Reading {config.data}")
-        dataset, facts = read_dataset(config, source)
+        say(f"Reading {place}")
+        dataset, facts = within(limit, f"Reading {place}", lambda: read_dataset(tables))
     # 2. The setup, checked against the task; all mistakes at once.
     n_classes = None if dataset.labels is None else len(dataset.labels)
     setup = make_setup(config, dataset.task, n_classes, len(dataset.train))
     if train is None:
         check_before_paying(config, dataset, setup)
+    else:
+        within(limit, "Writing to the partition store", PartitionStore(config.storage).check_usable)
+    changes = RunChanges() if goes_on is None else goes_on.changes
+    changes.check(setup.recipe, config.quorum)
     # 3. Where the run is recorded; both places are tried before anything is fitted.
     check_alternatives(config, setup)
     with recorded(config, goes_on) as recorder:
         recorder.start(config, setup, dataset.holdout.description, facts)
-        summary = setup.summary(config, facts["notes"])
+        summary = setup.summary(config, [*facts["notes"], *changes.notes(config, dataset.test)])
         rows = ComparedRows(dataset, train)
         comparison = _measure(config, rows, setup, summary, recorder, say, show_progress=show_progress)
     return ComparisonRun(
         comparison=comparison,
-        directory=recorder.directory.path,
+        directory=recorder.directory.called,
         tracking_uri=recorder.tracker.uri,
         tracking_fault=recorder.tracking_fault,
         ui_command=recorder.tracker.ui_command,
@@ -141,7 +156,7 @@ def _measure(
     # 6. One member per partition, and their combination.
     say(f"Fitting {config.partitions} members on {executor.slots} workers")
     model = make_ensemble(config, setup, executor, recorder.checkpoint, show_progress=show_progress)
-    rows.fit(model)
+    rows.fit(model, added=recorder.changes.additions, dropped=recorder.changes.dropped)
     recorder.members(model)
     # 7. Both on the test rows.
     say(f"Predicting {len(dataset.test):,} test rows")
@@ -158,8 +173,8 @@ def _measure(
     )
     # 8. What the user could have instead.
     alternatives = {}
-    if wants_incremental(config, setup, n_rows=single.n_rows, n_all_rows=model.n_rows_):
-        say(f"Fitting one model bit by bit on {model.n_rows_:,} rows")
+    if wants_incremental(config, setup, n_rows=single.n_rows, n_all_rows=model.n_rows_ - model.n_added_rows_):
+        say(f"Fitting one model bit by bit on {model.n_rows_ - model.n_added_rows_:,} rows")
         try:
             alternatives["incremental"] = incremental_model(config, setup, rows, model, executor)
         except PartwiseError as error:  # it is beside the point of the run, which has its result
@@ -179,7 +194,7 @@ def _single(config: CompareConfig, dataset: Dataset, setup: Setup, recorder: Rec
     cores = os.cpu_count() or 1
     within = "" if config.baseline_budget is None else f", within {seconds(config.baseline_budget)}"
     say(f"Fitting one model on {len(dataset.train):,} rows in a fresh process ({cores} cores){within}")
-    single = fit_in_fresh_process(_single_job(config, dataset, setup, cores))
+    single = fit_in_fresh_process(_single_job(config, dataset, setup, cores), config.step_timeout)
     recorder.keep_single(single)
     return single
 

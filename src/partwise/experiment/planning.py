@@ -8,7 +8,8 @@ from rich.table import Table
 from partwise.comparison.cells import memory_cell
 from partwise.config import TrainConfig
 from partwise.experiment.checking import check_before_reading, check_sums, expected_rows, rows_of
-from partwise.experiment.preparing import scan_of, with_defaults
+from partwise.experiment.preparing import Tables, with_defaults
+from partwise.protocols import Batched
 from partwise.sources import open_source
 from partwise.stores import PartitionStore
 
@@ -85,15 +86,18 @@ def plan_training(config: TrainConfig) -> TrainingPlan:
     """
     source = open_source(config.data)
     config = with_defaults(config, source)
-    check_before_reading(config, source, check_sums)
-    scan = scan_of(source, config)
-    given = None if config.test is None else rows_of(open_source(str(config.test)))
+    tables = Tables(config, source)
+    check_before_reading(tables, check_sums)
+    scan = tables.scan
+    given = None if tables.test_source is None else rows_of(tables.test_source)
     rows = expected_rows(config, rows_of(source), given)
     pieces = source.pieces()
     table_bytes = sum(piece.n_bytes(scan.columns) for piece in pieces)
     partition_bytes = int(_training_share(config) * table_bytes) * config.replication // config.partitions
     workers = max(1, (os.cpu_count() or 1) // config.cpus_per_member)
-    worker_bytes = _WORKER_BYTES + _COPIES * partition_bytes
+    # A worker reads a piece or fits a partition. It holds no more than blocks of a piece, but for a packed batch.
+    batch_bytes = max((piece.batch_bytes(scan.columns) for piece in pieces if isinstance(piece, Batched)), default=0)
+    worker_bytes = _WORKER_BYTES + max(_COPIES * partition_bytes, batch_bytes)
     store = PartitionStore(config.storage)
     return TrainingPlan(
         name=source.name,

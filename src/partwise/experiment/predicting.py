@@ -15,14 +15,17 @@ from pydantic import BaseModel, ConfigDict
 from partwise import __version__
 from partwise.errors import InputError, unknown_choice
 from partwise.executors.ray_tasks import RayExecutor
+from partwise.executors.timeouts import within
 from partwise.experiment.prediction_file import PieceFiles, PredictionFile
+from partwise.filesystems import Folder, below
 from partwise.model_store import MANIFEST, StoredModel, load_model
 from partwise.progress import piece_progress
 from partwise.protocols import Executor, Piece, Source
 from partwise.provenance import digest_of
 from partwise.records import Task
 from partwise.sources import Scan, open_source
-from partwise.tables import in_order, matched, outputs_of, with_texts
+from partwise.tables import as_known, in_order, matched, outputs_of
+from partwise.trackers.uris import without_credentials
 
 __all__ = ["PredictConfig", "Predicted", "predict"]
 
@@ -34,7 +37,7 @@ class PredictConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: Path
+    model: str | Path
     data: str
     output: str | Path
     keep: tuple[str, ...] = ()
@@ -42,6 +45,7 @@ class PredictConfig(BaseModel):
     trust: bool = False
     overwrite: bool = False
     address: str | None = None
+    step_timeout: float | None = None
     ship: tuple[str, ...] = ()
 
 
@@ -86,19 +90,21 @@ def predict(
         If a piece could not be predicted.
     """
     output = PredictionFile.at(str(config.output), overwrite=config.overwrite)
-    directory = config.model / "model" if (config.model / "model" / MANIFEST).exists() else config.model
-    model = load_model(directory, trust=config.trust)
-    source = _opened(config.data, model, output)
+    folder = _model_folder(str(config.model))
+    model = load_model(folder.place, trust=config.trust)
+    source = within(
+        config.step_timeout, f"Opening {without_credentials(config.data)}", lambda: _opened(config.data, model, output)
+    )
     question = _Question.of(model, source, config, output)
     pieces = list(source.pieces())
     if all(piece.n_rows == 0 for piece in pieces):
         raise _no_rows(source)
-    files = output.pieces(_plan(question, directory, pieces))
+    files = output.pieces(_plan(question, folder, pieces))
     started = time.perf_counter()
     with output.locked(), _kept_for_later(files, len(pieces)):
         done = files.begin()
         say(f"Predicting {len(pieces) - len(done):,} of {len(pieces):,} pieces of {source.name}")
-        executor = RayExecutor(address=config.address, ship=config.ship) if executor is None else executor
+        executor = _executor(config) if executor is None else executor
         tasks = (
             Task(index, (piece, files, index), piece.n_rows or 0)
             for index, piece in enumerate(pieces)
@@ -119,9 +125,13 @@ def predict(
     )
 
 
+def _executor(config: PredictConfig) -> RayExecutor:
+    return RayExecutor(address=config.address, step_timeout=config.step_timeout, ship=config.ship)
+
+
 def _opened(data: str, model: StoredModel, output: PredictionFile) -> Source:
     """Return the table, which the output must not be part of."""
-    source = with_texts(open_source(data), model.feature_kinds or {})
+    source = as_known(open_source(data), model.feature_names or (), model.feature_kinds or {})
     located = getattr(source, "located", None)  # what sources of files have
     if located is not None and output.is_among(located.filesystem, (file.path for file in located.files)):
         raise InputError(
@@ -197,11 +207,17 @@ class _Question:
         return pa.table(columns | {name: pa.array(each) for name, each in zip(self._names(), outputs.T, strict=False)})
 
 
-def _plan(question: _Question, directory: Path, pieces: Sequence[Piece]) -> dict[str, Any]:
+def _model_folder(given: str) -> Folder:
+    """Return the folder of a model, which may be below that of its run."""
+    inside = Folder.at(below(given, "model"))
+    return inside if inside.has(MANIFEST) else Folder.at(given)
+
+
+def _plan(question: _Question, folder: Folder, pieces: Sequence[Piece]) -> dict[str, Any]:
     """Return what the files of pieces follow from."""
     return {
         "partwise": __version__,
-        "model": digest_of([(directory / MANIFEST).read_text()]),
+        "model": digest_of([folder.read(MANIFEST).decode()]),
         "table": digest_of(piece.fingerprint for piece in pieces),
         "keep": list(question.keep),
         "probabilities": question.probabilities,

@@ -4,7 +4,7 @@ import json
 import re
 import socket
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from pyarrow import csv, fs, parquet
 
 from partwise.errors import InputError
+from partwise.experiment.claiming import claimed
 from partwise.filesystems import new_file, open_filesystem
 from partwise.provenance import digest_of
 
@@ -122,7 +123,9 @@ class PredictionFile:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the output: on a disk no other process predicts into it meanwhile; a bucket knows no locks.
+        """Hold the output, so that no other process predicts into it meanwhile.
+
+        A bucket knows no locks: there, runs claim it, and give way to each other.
 
         Raises
         ------
@@ -130,7 +133,11 @@ class PredictionFile:
             If another process does.
         """
         if not self.is_local:
-            yield
+            with self.told():
+                claim = ExitStack()
+                claim.enter_context(claimed(self.filesystem, self.path, self.place))
+            with claim:
+                yield
             return
         path = Path(self.path)
         lock = FileLock(path.with_name(f".{path.name}.lock"), blocking=False)

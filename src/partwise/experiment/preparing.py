@@ -1,8 +1,8 @@
 """From a configuration to a dataset and a recipe; every mistake is found before anything is fitted."""
 
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 from partwise.comparison.dataset import Dataset, Roles, check_columns, listed, make_dataset
@@ -12,6 +12,7 @@ from partwise.cutting import cut, row_keys
 from partwise.encoders import TableEncoder
 from partwise.errors import InputError, Mistakes
 from partwise.evaluation import Metric, resolve_metric
+from partwise.executors.ray_cluster import is_connected, most_cpus
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.learners import make_learner, parse_parameters
 from partwise.learners.updates import passes_of
@@ -23,11 +24,12 @@ from partwise.recipes import Recipe, make_recipe
 from partwise.records import Learner
 from partwise.selection import Auto, asked_for
 from partwise.sources import FlightsSource, Scan, open_source, read_table
-from partwise.tables import kinds_of_schema, with_texts
+from partwise.tables import as_known, kinds_of_schema
 from partwise.validation import check_estimator, check_takes_weights, read_weights
 
 __all__ = [
     "Setup",
+    "Tables",
     "TaskName",
     "check_before_paying",
     "executor_of",
@@ -35,7 +37,6 @@ __all__ = [
     "make_setup",
     "read_dataset",
     "scan_of",
-    "test_source",
     "with_defaults",
 ]
 
@@ -88,7 +89,50 @@ class Setup:
             yield f"Each row went to {self.replication} partitions."
 
 
-def read_dataset(config: FitConfig, source: Source) -> tuple[Dataset, dict[str, Any]]:
+@dataclass(frozen=True)
+class Tables:
+    """The table of a run, and that of test rows where there is one; each is opened and measured once, when needed.
+
+    The configuration is one with what the source says of its columns.
+    """
+
+    config: FitConfig
+    source: Source
+
+    @cached_property
+    def scan(self) -> Scan:
+        """The table, in which columns play the parts that the configuration gives them.
+
+        Raises
+        ------
+        ConfigurationError
+            If columns do not exist; all of them are listed.
+        """
+        return scan_of(self.source, self.config)
+
+    @cached_property
+    def test_source(self) -> Source | None:
+        """The table of test rows; what is text in the other table is read as text, also from files of digits."""
+        if self.config.test is None:
+            return None
+        schema = self.source.schema()
+        return as_known(open_source(str(self.config.test)), schema.names, kinds_of_schema(schema))
+
+    @cached_property
+    def test(self) -> Scan | None:
+        """The table of test rows, in the features of the other.
+
+        Raises
+        ------
+        ConfigurationError
+            If columns do not exist; all of them are listed.
+        """
+        if self.test_source is None:
+            return None
+        return replace(scan_of(self.test_source, self.config, "the test table"), features=self.scan.features)
+
+
+def read_dataset(tables: Tables) -> tuple[Dataset, dict[str, Any]]:
     """Return the rows that the configuration asks for, and facts about the table.
 
     Raises
@@ -96,8 +140,9 @@ def read_dataset(config: FitConfig, source: Source) -> tuple[Dataset, dict[str, 
     InputError
         If the table cannot be read, or lacks what the configuration names.
     """
+    config, source = tables.config, tables.source
     table = read_table(source)
-    test_table = None if config.test is None else read_table(test_source(config, source))
+    test_table = None if tables.test_source is None else read_table(tables.test_source)
     dataset = make_dataset(
         table, _roles(config), config.task, test_table=test_table, test_size=config.test_size, seed=config.seed
     )
@@ -114,11 +159,6 @@ def read_dataset(config: FitConfig, source: Source) -> tuple[Dataset, dict[str, 
         "n_test": len(dataset.test),
     }
     return dataset, facts
-
-
-def test_source(config: FitConfig, source: Source) -> Source:
-    """Return the table of test rows; what is text in the other table is read as text, also from files of digits."""
-    return with_texts(open_source(str(config.test)), kinds_of_schema(source.schema()))
 
 
 def with_defaults(config: Settings, source: Source) -> Settings:
@@ -181,6 +221,7 @@ def executor_of(config: FitConfig) -> RayExecutor:
         gpus_per_task=config.gpus_per_member,
         max_attempts=config.max_attempts,
         timeout=config.member_timeout,
+        step_timeout=config.step_timeout,
         speculate=config.speculate,
         ship=config.ship,
     )
@@ -289,11 +330,11 @@ def _wanted_partitioner(config: FitConfig) -> str | None:
 
 
 def _check_cpus(config: FitConfig) -> None:
-    cores = os.cpu_count() or 1
-    if config.address is None and config.cpus_per_member > cores:
-        raise InputError(
-            f"--cpus-per-member {config.cpus_per_member} is more than this machine has. Valid: 1 to {cores}."
-        )
+    if config.address is not None:
+        return  # what its nodes have is told when the cluster is reached
+    cores, where = most_cpus(), "any node has" if is_connected() else "this machine has"
+    if config.cpus_per_member > cores:
+        raise InputError(f"--cpus-per-member {config.cpus_per_member} is more than {where}. Valid: 1 to {cores}.")
 
 
 def _check_partitions(config: FitConfig, task: str, n_train: int | None) -> None:

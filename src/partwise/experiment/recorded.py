@@ -3,11 +3,12 @@
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from partwise.config import FitConfig
-from partwise.errors import TrackerUnavailableError
+from partwise.errors import StepTimeoutError, TrackerUnavailableError
+from partwise.experiment.changing import RunChanges
 from partwise.experiment.recording import Recorder
 from partwise.runs import RunDirectory, default_run_directory
 from partwise.trackers import make_tracker
@@ -17,10 +18,11 @@ __all__ = ["GoesOn", "recorded"]
 
 @dataclass(frozen=True, slots=True)
 class GoesOn:
-    """A run that was stopped and goes on; ``trust`` lets members be taken over that hold code."""
+    """A run that was stopped or is changed, and goes on; ``trust`` lets members be taken over that hold code."""
 
     directory: RunDirectory
     trust: bool = False
+    changes: RunChanges = field(default_factory=RunChanges)
 
 
 @contextmanager
@@ -44,25 +46,27 @@ def recorded(config: FitConfig, goes_on: GoesOn | None = None) -> Iterator[Recor
         directory = goes_on.directory
     with directory.locked():
         tracker = make_tracker(config.tracking_uri, config.experiment)
-        recorder = Recorder(
-            directory, tracker, goes_on=goes_on is not None, trust=goes_on is not None and goes_on.trust
-        )
+        recorder = Recorder(directory, tracker)
+        if goes_on is not None:
+            recorder = Recorder(directory, tracker, goes_on=True, trust=goes_on.trust, changes=goes_on.changes)
         try:
             tracker.open(directory.path)
         except TrackerUnavailableError as error:
             recorder.give_up_tracking(error)
-        status = "failed"
+        status, again = "failed", f"Go on with: partwise resume {shlex.quote(str(directory.called))}"
         try:
             yield recorder
             status = "finished"
+        except StepTimeoutError as error:
+            recorder.failed(error)
+            raise StepTimeoutError(f"{error} {again}") from error
         except Exception as error:
             recorder.failed(error)
             raise
         except KeyboardInterrupt as stop:
             status = "interrupted"
-            stop.add_note(f"Go on with: partwise resume {shlex.quote(str(directory.path))}")
+            stop.add_note(again)
             raise
         finally:
             recorder.finish(status)
-            for torn in (directory.path / "members").rglob("*.tmp"):  # of workers that were stopped as they wrote
-                torn.unlink(missing_ok=True)
+            recorder.checkpoint.tidy()

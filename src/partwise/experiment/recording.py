@@ -1,10 +1,10 @@
 """Write what a run finds: its directory, its journal, and the tracker that follows the journal."""
 
+import io
 import json
 import secrets
 import shlex
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,9 @@ from partwise.evaluation import (
     score_intervals,
     widened,
 )
+from partwise.experiment.changing import RunChanges
 from partwise.experiment.preparing import Setup
-from partwise.model_store import save_model
+from partwise.model_store import MANIFEST, save_model
 from partwise.pool import AggregatedPredictor
 from partwise.prediction import member_outputs
 from partwise.protocols import Aggregate, Executor, Predictor, Tracker
@@ -65,6 +66,13 @@ class Recorder:
     """Whether the run was begun by another process, which was stopped."""
     trust: bool = False
     """Whether members that it left are taken over if they hold code."""
+    changes: RunChanges = field(default_factory=RunChanges)
+    """What was changed of the run since it began: members dropped, restored and added."""
+    changed_before: int = 0
+    """How many of these changes the run had before it went on."""
+    state_before: str | None = None
+    unchanged: str | None = None
+    """The state of a run whose change was refused."""
     facts: dict[str, Any] = field(default_factory=dict)
     tracking_fault: str | None = None
     """Why the tracker was given up: tracking never costs a result, and what it lacks is in the journal."""
@@ -104,8 +112,8 @@ class Recorder:
         self._write_state("running")
         tags = {f"version.{name}": number for name, number in versions().items() if name != "partwise"}
         name = f"{facts['name']} · {config.learner} x {config.partitions}"
-        key = secrets.token_hex(8)
-        self._write("run_started", name=name, key=key, settings=settings, tags=tags, dataset=facts)
+        key, shown = secrets.token_hex(8), str(self.directory.called)
+        self._write("run_started", directory=shown, name=name, key=key, settings=settings, tags=tags, dataset=facts)
         self.facts["tracked"] = self.tracker.run_id
         self._write_state("running")
 
@@ -117,7 +125,8 @@ class Recorder:
         InputError
             If the table is another one than it was.
         """
-        self.facts = {name: value for name, value in self.directory.record().items() if name != "state"}
+        self.facts = self.directory.record()
+        self.state_before = self.facts.pop("state", None)
         known, found = self.facts.get("dataset", {}).get("digest"), facts["digest"]
         if known != found:
             raise InputError(
@@ -128,27 +137,36 @@ class Recorder:
         # Trackers take trials together, when the search ends: these had not been sent.
         ended = [event for event in self.directory.events() if event["event"] == "trial_ended"]
         self._track(lambda: self.tracker.write(ended))
+        told = [change.model_dump(mode="json") for change in self.changes.history]
+        self.changed_before = len(self.facts.get("changes", ()))
+        new = told[self.changed_before :]
+        if told:
+            self.facts["changes"] = told
         self._write_state("running")
         self._write("run_resumed", versions=versions())
+        for change in new:
+            self._write("run_changed", change=change)
 
     @property
     def checkpoint(self) -> Checkpoint:
         """Where the members of the run are kept as they are fitted."""
-        return Checkpoint(str(self.directory.path / "members"), trust=self.trust)
+        return Checkpoint(self.directory.members, trust=self.trust)
 
     def keep_single(self, single: SingleResult) -> None:
         """Keep what one model said, so that a run that is stopped need not fit it again."""
         plain = {each.name: getattr(single, each.name) for each in fields(single) if each.name != "outputs"}
         plain |= {name: asdict(plain[name]) for name in ("encoding", "fitting")}
-        np.save(self.directory.path / _SINGLE_OUTPUTS, single.outputs, allow_pickle=False)
+        outputs = io.BytesIO()
+        np.save(outputs, single.outputs, allow_pickle=False)
+        self.directory.write(_SINGLE_OUTPUTS, outputs.getvalue())
         self.directory.write_json(_SINGLE, {"versions": versions(), **plain})
 
     def kept_single(self) -> SingleResult | None:
         """Return what one model said in the run that goes on, None where it was not fitted, or by other versions."""
         path = self.directory.path
-        if not self.goes_on or not (path / _SINGLE).is_file():
+        if not self.goes_on or (text := self.directory.read(_SINGLE)) is None:
             return None
-        plain = json.loads((path / _SINGLE).read_bytes())
+        plain = json.loads(text)
         if plain.pop("versions") != versions():
             return None
         usages = {name: Usage(**plain[name]) for name in ("encoding", "fitting")}
@@ -190,8 +208,7 @@ class Recorder:
             }
             for member, score in zip(model.members_, scores, strict=True)
         ]
-        for entry in entries:
-            self._write("member_finished", **entry)
+        self._write_all("member_finished", entries)
         self.directory.write_json("members.json", entries)
         self.failures(model.failures_)
 
@@ -208,23 +225,22 @@ class Recorder:
             }
             for failure in failures
         ]
-        for entry in entries:
-            self._write("member_failed", **entry)
+        self._write_all("member_failed", entries)
         self.directory.write_json("failures.json", entries)
 
     def results(
         self, comparison: Comparison, model: Model, dataset: Dataset, judged: Judged, executor: Executor
     ) -> None:
         """Record the comparison, the plots and the model."""
-        path = self.directory.path
-        (path / "comparison.json").write_text(comparison.to_json())
+        self.directory.write("comparison.json", comparison.to_json().encode())
         self._write("comparison", comparison=comparison.model_dump(mode="json"))
-        plots = write_plots(path / "plots", _plot_data(model, dataset, judged, executor))
+        write_plots(self.directory.path / "plots", _plot_data(model, dataset, judged, executor))
+        plots = self.directory.publish("plots")
         files = ["run.json", "partitions.json", "members.json", "failures.json", "comparison.json"]
         if comparison.leaderboard is not None:
-            model.leaderboard_.to_csv(path / "leaderboard.csv", index=False)
+            self.directory.write("leaderboard.csv", model.leaderboard_.to_csv(index=False).encode())
             files.append("leaderboard.csv")
-        self._write("artifacts", paths=[*files, *(str(plot.relative_to(path)) for plot in plots)])
+        self._write("artifacts", paths=[*files, *plots])
         self.model(model, dataset.test.head(_EXAMPLE_ROWS))
 
     def trial(self, trial: SearchTrial) -> None:
@@ -233,38 +249,39 @@ class Recorder:
 
     def tuning(self, tuning: Tuning, model: Model, search: PartitionedSearchCV, example: pd.DataFrame) -> None:
         """Record what a search found, the trials, the plots and the model."""
-        path = self.directory.path
-        (path / "tuning.json").write_text(tuning.model_dump_json(indent=2) + "\n")
-        pd.DataFrame(search.cv_results_).drop(columns="params").to_csv(path / "trials.csv", index_label="trial")
+        self.directory.write("tuning.json", (tuning.model_dump_json(indent=2) + "\n").encode())
+        trials = pd.DataFrame(search.cv_results_).drop(columns="params").to_csv(index_label="trial")
+        self.directory.write("trials.csv", trials.encode())
         self._write("tuning", tuning=tuning.model_dump(mode="json"))
-        plots = write_search_plots(path / "plots", _search_plot_data(search))
+        write_search_plots(self.directory.path / "plots", _search_plot_data(search))
+        plots = self.directory.publish("plots")
         files = ["run.json", "partitions.json", "members.json", "failures.json", "tuning.json", "trials.csv"]
         if tuning.leaderboard is not None:
-            model.leaderboard_.to_csv(path / "leaderboard.csv", index=False)
+            self.directory.write("leaderboard.csv", model.leaderboard_.to_csv(index=False).encode())
             files.append("leaderboard.csv")
-        self._write("artifacts", paths=[*files, *(str(plot.relative_to(path)) for plot in plots)])
+        self._write("artifacts", paths=[*files, *plots])
         self.model(model, example.head(_EXAMPLE_ROWS))
 
     def training(self, training: Training, model: Model, example: pd.DataFrame) -> None:
         """Record what was trained, and the model; ``example`` are some rows as it takes them."""
-        path = self.directory.path
-        (path / "training.json").write_text(training.model_dump_json(indent=2) + "\n")
+        self.directory.write("training.json", (training.model_dump_json(indent=2) + "\n").encode())
         self._write("training", training=training.model_dump(mode="json"))
         files = ["run.json", "partitions.json", "members.json", "failures.json", "training.json"]
         if training.leaderboard is not None:
-            model.leaderboard_.to_csv(path / "leaderboard.csv", index=False)
+            self.directory.write("leaderboard.csv", model.leaderboard_.to_csv(index=False).encode())
             files.append("leaderboard.csv")
         self._write("artifacts", paths=files)
         self.model(model, example.head(_EXAMPLE_ROWS))
 
     def model(self, model: Model, example: pd.DataFrame) -> None:
         """Record the model, with rows as it takes them and what it says about them."""
-        path = self.directory.path
         if self.goes_on:
-            shutil.rmtree(path / "model", ignore_errors=True)  # what a run left that was stopped while it wrote
-        save_model(path / "model", model.stored())
-        example.to_parquet(path / "input_example.parquet")
-        pd.DataFrame({"prediction": model.predict(example)}).to_parquet(path / "output_example.parquet")
+            self.directory.delete("model")  # what a run left that was stopped while it wrote
+        save_model(self.directory.path / "model", model.stored())
+        self.directory.publish("model", last=MANIFEST)
+        said = pd.DataFrame({"prediction": model.predict(example)})
+        for name, frame in (("input_example.parquet", example), ("output_example.parquet", said)):
+            self.directory.write(name, frame.to_parquet())
         requirements = [
             f"{name}=={number}" for name, number in versions().items() if name not in _NOT_NEEDED_TO_PREDICT
         ]
@@ -280,10 +297,17 @@ class Recorder:
         """Record why the run could not go on."""
         if isinstance(error, MemberFitError):
             self.failures(error.failures)
+        known = self.facts.get("changes", [])
+        if isinstance(error, InputError) and len(known) > self.changed_before:
+            self.facts["changes"] = known[: self.changed_before]
+            self.unchanged = "finished" if self.state_before == "finished" else None
+            self._write("change_refused", message=str(error))
+            return
         self._write("run_failed", error_type=type(error).__name__, message=str(error))
 
     def finish(self, status: str) -> None:
-        """Record how the run ended."""
+        """Record how the run ended; one that was to be changed, and cannot be, is what it was."""
+        status = status if self.unchanged is None else self.unchanged
         self._write("run_finished", status=status)
         self._write_state(status)
         self._track(lambda: self.tracker.close(status))
@@ -292,8 +316,12 @@ class Recorder:
         self.directory.write_json("run.json", {"state": state, **self.facts})
 
     def _write(self, event: str, **details: Any) -> None:
-        entry = self.directory.append({"event": event, **details})  # with its time: sent twice, it is one point
-        self._track(lambda: self.tracker.write([entry]))
+        self._write_all(event, [details])
+
+    def _write_all(self, event: str, details: Sequence[Mapping[str, Any]]) -> None:
+        # With their times: sent twice, they are one point.
+        entries = self.directory.extend({"event": event, **each} for each in details)
+        self._track(lambda: self.tracker.write(entries))
 
     def _track(self, send: Callable[[], None]) -> None:
         if self.tracking_fault is not None:
@@ -305,7 +333,7 @@ class Recorder:
 
     def give_up_tracking(self, error: PartwiseError) -> None:
         """Send nothing more to the tracker: what it lacks is in the journal, from which it can be sent later."""
-        again = f"Send it later with: partwise sync {shlex.quote(str(self.directory.path))}"
+        again = f"Send it later with: partwise sync {shlex.quote(str(self.directory.called))}"
         self.tracking_fault = f"{error} {again}"
         self.directory.append({"event": "tracking_failed", "message": str(error)})
 

@@ -1,18 +1,17 @@
 """Compare on a table that is larger than memory: the ensemble on all rows, one model on those that it can hold."""
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 
 from partwise.comparison.dataset import Dataset
 from partwise.comparison.holdout import Holdout
-from partwise.config import FitConfig
 from partwise.executors import InlineExecutor
 from partwise.executors.ray_tasks import RayExecutor
-from partwise.experiment.preparing import TaskName, facts_of, scan_of, test_source
-from partwise.protocols import Executor, Source
+from partwise.experiment.preparing import Tables, TaskName, facts_of
+from partwise.protocols import Executor
 from partwise.resources import available_memory
 from partwise.sources import Scan
 from partwise.tables import Divided, divide, take, task_of
@@ -45,14 +44,14 @@ class Scanned:
     facts: dict[str, Any]
 
 
-def is_too_large(config: FitConfig, source: Source) -> bool:
+def is_too_large(tables: Tables) -> bool:
     """Return whether the tables would take over a quarter of the free memory; False where that is not known."""
     free = available_memory()
-    tables = [each for each in _scans(config, source) if each is not None]
-    return free is not None and sum(map(_table_bytes, tables)) > _SHARE * free
+    scans = [each for each in (tables.scan, tables.test) if each is not None]
+    return free is not None and sum(map(_table_bytes, scans)) > _SHARE * free
 
 
-def divided_scan(config: FitConfig, source: Source, executor: Executor) -> tuple[TaskName, Divided]:
+def divided_scan(tables: Tables, executor: Executor) -> tuple[TaskName, Divided]:
     """Return the task, and training and test rows as the configuration asks for them.
 
     Raises
@@ -60,13 +59,13 @@ def divided_scan(config: FitConfig, source: Source, executor: Executor) -> tuple
     InputError
         If columns do not exist, values are missing, or no rows are left on one side.
     """
-    scan, test = _scans(config, source)
+    config, scan, test = tables.config, tables.scan, tables.test
     task = cast("TaskName", task_of(scan, executor) if config.task == "auto" else config.task)
     share, split = config.test_size, config.split_column
     return task, divide(scan, task, executor, share=share, seed=config.seed, test=test, split=split)
 
 
-def scanned_dataset(config: FitConfig, source: Source) -> Scanned:
+def scanned_dataset(tables: Tables) -> Scanned:
     """Return the rows of a comparison: counted in place, and sampled where they are needed in memory.
 
     On this machine it is done in this process, as Ray must not be there when one model is timed.
@@ -76,13 +75,18 @@ def scanned_dataset(config: FitConfig, source: Source) -> Scanned:
     InputError
         If columns do not exist, values are missing, or no rows are left on one side.
     """
+    config, source = tables.config, tables.source
     local = config.address is None
-    executor: Executor = InlineExecutor() if local else RayExecutor(address=config.address, ship=config.ship)
-    task, divided = divided_scan(config, source, executor)
+    executor: Executor = (
+        InlineExecutor()
+        if local
+        else RayExecutor(address=config.address, step_timeout=config.step_timeout, ship=config.ship)
+    )
+    task, divided = divided_scan(tables, executor)
     assert divided.test is not None  # noqa: S101 - a comparison has test rows
     labels, seed = divided.labels, config.seed
-    scan, other = _scans(config, source)
-    held = _held_rows(_table_bytes(scan) / (divided.n_train + (divided.n_test if other is None else 0)))
+    n_rows = divided.n_train + (divided.n_test if tables.test is None else 0)
+    held = _held_rows(_table_bytes(tables.scan) / n_rows)
     test = take(divided.test, task, labels, min(_MOST_TEST_ROWS, held), seed, executor, one_class=True)
     train = take(divided.train, task, labels, held, seed, executor)
     notes = list(source.notes)
@@ -100,15 +104,6 @@ def scanned_dataset(config: FitConfig, source: Source) -> Scanned:
     )
     facts = facts_of(config, source, divided.n_train + divided.n_test, notes)
     return Scanned(dataset=dataset, train=divided.train, facts=facts)
-
-
-def _scans(config: FitConfig, source: Source) -> tuple[Scan, Scan | None]:
-    """Return the table, and that of test rows where there is one, in the features of the first."""
-    scan = scan_of(source, config)
-    if config.test is None:
-        return scan, None
-    test = scan_of(test_source(config, source), config, "the test table")
-    return scan, replace(test, features=scan.features)
 
 
 def _table_bytes(scan: Scan) -> int:

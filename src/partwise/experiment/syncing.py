@@ -19,7 +19,7 @@ class Synced:
     ui_command: str | None
 
 
-def sync(path: Path, tracking_uri: str | None = None) -> Synced:
+def sync(path: Path | str, tracking_uri: str | None = None) -> Synced:
     """Send the events of a run to its tracker once more; what is there already is left as it is.
 
     Parameters
@@ -41,12 +41,13 @@ def sync(path: Path, tracking_uri: str | None = None) -> Synced:
         uri = tracking_uri or settings.get("tracking_uri")
         if uri == "off":
             raise InputError(
-                f"The run in {directory.path} was not tracked (--tracking-uri off). Say where to: --tracking-uri."
+                f"The run in {directory.called} was not tracked (--tracking-uri off). Say where to: --tracking-uri."
             )
         tracker = make_tracker(_absolute(uri, record), settings.get("experiment", "partwise"))
         tracker.open(directory.path)
         if tracking_uri is None:
             tracker.resume(record.get("tracked"))
+        directory.mirror.fetch("model")
         events = list(directory.events())
         tracker.write(events)
         ends = [event["status"] for event in events if event["event"] == "run_finished"]

@@ -4,24 +4,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-import pyarrow as pa
-
 from partwise.comparison.judging import Costs, Trained, make_training
 from partwise.comparison.records import Training
 from partwise.config import TrainConfig
 from partwise.executors import with_one_cpu
 from partwise.executors.ray_tasks import RayExecutor
+from partwise.executors.timeouts import within
+from partwise.experiment.changing import RunChanges
 from partwise.experiment.checking import check_before_reading, check_sums
 from partwise.experiment.pipeline import make_ensemble
-from partwise.experiment.preparing import Setup, executor_of, facts_of, make_setup, with_defaults
+from partwise.experiment.preparing import Setup, Tables, executor_of, facts_of, make_setup, with_defaults
 from partwise.experiment.recorded import GoesOn, recorded
 from partwise.experiment.recording import Recorder
 from partwise.experiment.scanning import divided_scan
 from partwise.fitting import prepare_worker
 from partwise.resources import Stopwatch
-from partwise.sources import Scan, open_source, read_blocks
-from partwise.tables import Divided, SentRows, judge_scan
+from partwise.sources import open_source
+from partwise.stores import PartitionStore
+from partwise.tables import Divided, SentRows, head, judge_scan
+from partwise.trackers.uris import without_credentials
 
 __all__ = ["TrainingRun", "train"]
 
@@ -34,7 +35,7 @@ class TrainingRun:
     """A finished training and where everything about it lies."""
 
     training: Training
-    directory: Path
+    directory: Path | str
     tracking_uri: str | None
     tracking_fault: str | None
     ui_command: str | None
@@ -59,10 +60,13 @@ def train(
         If the run fails; it is recorded as failed.
     """
     # 1. The table: nothing is read yet but its schema.
-    say(f"Opening {config.data}")
-    source = open_source(config.data)
+    place = without_credentials(config.data)
+    say(f"Opening {place}")
+    source = within(config.step_timeout, f"Opening {place}", lambda: open_source(config.data))
     config = with_defaults(config, source)
-    check_before_reading(config, source, check_sums, is_new=goes_on is None)
+    tables = Tables(config, source)
+    check_before_reading(tables, check_sums, is_new=goes_on is None)
+    within(config.step_timeout, "Writing to the partition store", PartitionStore(config.storage).check_usable)
     # 2. Workers that have imported what a fit needs.
     clock = Stopwatch()
     executor = executor_of(config)
@@ -71,11 +75,13 @@ def train(
         executor.connect()
     # 3. A counting pass: classes, groups, what is missing; and which rows are the test.
     say(f"Counting the rows of {source.name}")
-    task, divided = divided_scan(config, source, with_one_cpu(executor))
+    task, divided = divided_scan(tables, with_one_cpu(executor))
     # 4. The setup, checked against the task; all mistakes at once.
     labels = divided.labels
     setup = make_setup(config, task, None if labels is None else len(labels), divided.n_train)
     check_sums(setup, None if labels is None else len(labels))
+    changes = RunChanges() if goes_on is None else goes_on.changes
+    changes.check(setup.recipe, config.quorum)
     # 5. Where the run is recorded; both places are tried before anything is fitted.
     with recorded(config, goes_on) as recorder:
         facts = facts_of(config, source, divided.n_train + divided.n_test, list(source.notes))
@@ -83,7 +89,7 @@ def train(
         training = _fitted(config, setup, divided, executor, recorder, say, clock, show_progress=show_progress)
     return TrainingRun(
         training=training,
-        directory=recorder.directory.path,
+        directory=recorder.directory.called,
         tracking_uri=recorder.tracker.uri,
         tracking_fault=recorder.tracking_fault,
         ui_command=recorder.tracker.ui_command,
@@ -106,7 +112,7 @@ def _fitted(
     # 6. Partitions in the store, one member each, and their combination.
     say(f"Storing {config.partitions} partitions and fitting their members on {executor.slots} workers")
     model = make_ensemble(config, setup, executor, recorder.checkpoint, show_progress=show_progress)
-    model.fit(divided.train)
+    model.fit(divided.train, added=recorder.changes.additions, dropped=recorder.changes.dropped)
     recorder.members(model)
     # 7. The test rows, predicted and judged by the workers that read them.
     scores: dict[str, float | None] = {}
@@ -127,17 +133,7 @@ def _fitted(
         nodes=executor.nodes,
         address=config.address,
     )
-    notes = list(divided.train.source.notes)
+    notes = [*divided.train.source.notes, *recorder.changes.notes(config)]
     training = make_training(about, setup.summary(config, notes), scores, model, costs)
-    recorder.training(training, model, _example(divided.train))
+    recorder.training(training, model, head(divided.train, _EXAMPLE_ROWS, with_one_cpu(executor)))
     return training
-
-
-def _example(scan: Scan) -> pd.DataFrame:
-    """Return the first rows, as the model takes them."""
-    blocks: list[pa.Table] = []
-    for block in read_blocks(scan.source, scan.features):
-        blocks.append(block.slice(0, _EXAMPLE_ROWS))
-        if sum(each.num_rows for each in blocks) >= _EXAMPLE_ROWS:
-            break
-    return pa.concat_tables(blocks).slice(0, _EXAMPLE_ROWS).to_pandas()

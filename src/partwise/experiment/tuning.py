@@ -20,6 +20,7 @@ from partwise.experiment.checking import check_before_reading
 from partwise.experiment.compared_rows import ComparedRows
 from partwise.experiment.preparing import (
     Setup,
+    Tables,
     check_before_paying,
     executor_of,
     make_setup,
@@ -29,6 +30,7 @@ from partwise.experiment.preparing import (
 from partwise.experiment.recorded import GoesOn, recorded
 from partwise.experiment.recording import Recorder
 from partwise.experiment.scanning import is_too_large, scanned_dataset
+from partwise.filesystems import Folder
 from partwise.fitting import prepare_worker
 from partwise.learners import parse_parameters
 from partwise.learners.checking import with_parameters
@@ -48,7 +50,7 @@ class TuningRun:
     """A finished search and where everything about it lies."""
 
     tuning: Tuning
-    directory: Path
+    directory: Path | str
     tracking_uri: str | None
     tracking_fault: str | None
     ui_command: str | None
@@ -75,15 +77,16 @@ def tune(
     # 1. The table: which columns and which rows play which part.
     source = open_source(config.data)
     config = with_defaults(config, source)
-    check_before_reading(config, source, partial(_check_search, config), is_new=goes_on is None)
+    tables = Tables(config, source)
+    check_before_reading(tables, partial(_check_search, config), is_new=goes_on is None)
     train: Scan | None = None
-    if config.storage is not None or is_too_large(config, source):
+    if config.storage is not None or is_too_large(tables):
         say(f"Counting and sampling {config.data}, which is not read as a whole")
-        scanned = scanned_dataset(config, source)
+        scanned = scanned_dataset(tables)
         dataset, train, facts = scanned.dataset, scanned.train, scanned.facts
     else:
         say(f"Reading {config.data}")
-        dataset, facts = read_dataset(config, source)
+        dataset, facts = read_dataset(tables)
     # 2. The setup, checked against the task; all mistakes at once.
     n_classes = None if dataset.labels is None else len(dataset.labels)
     setup = make_setup(config, dataset.task, n_classes, len(dataset.train))
@@ -97,7 +100,7 @@ def tune(
         tuning = _searched(config, setup, rows, facts["notes"], recorder, say, show_progress=show_progress)
     return TuningRun(
         tuning=tuning,
-        directory=recorder.directory.path,
+        directory=recorder.directory.called,
         tracking_uri=recorder.tracker.uri,
         tracking_fault=recorder.tracking_fault,
         ui_command=recorder.tracker.ui_command,
@@ -189,6 +192,11 @@ def _check_search(config: TuneConfig, setup: Setup, n_classes: int | None) -> No
         If the sampler, the space or the cut is none for a search.
     """
     check_sampler(config.sampler)
+    if config.study is None and config.output is not None and not Folder.at(config.output).is_local:
+        raise InputError(
+            "The database of a search cannot lie in a bucket, where its run directory is to be. Give --study with the "
+            "URL of one that is elsewhere, or a run directory on a disk."
+        )
     estimator = setup.learner.estimator
     with_parameters(config.learner, estimator, Space(_space(config)).example())
     if config.partitions < 2:

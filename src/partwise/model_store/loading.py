@@ -9,7 +9,8 @@ from typing import Any, get_args
 import numpy as np
 
 from partwise.errors import ModelStoreError
-from partwise.model_store.objects import FORMATS, deserialise, digest
+from partwise.filesystems import Folder
+from partwise.model_store.objects import FORMATS, deserialise
 from partwise.model_store.plain import array_of, predictor_of
 from partwise.model_store.saving import ARRAYS, FORMAT_VERSION, MANIFEST
 from partwise.model_store.stored import StoredModel
@@ -24,8 +25,8 @@ _TASKS = ("classification", "regression")
 _AGAIN = "Store the model again, or restore the directory from where it was copied."
 
 
-def load_model(directory: Path, *, trust: bool = False) -> StoredModel:
-    """Read a model from a directory.
+def load_model(directory: str | Path, *, trust: bool = False) -> StoredModel:
+    """Read a model from a directory, a path or a URI such as ``s3://…``.
 
     Parameters
     ----------
@@ -39,22 +40,22 @@ def load_model(directory: Path, *, trust: bool = False) -> StoredModel:
         If a file is missing or changed, is of another format version, holds code without ``trust``, or holds types
         that are not on the list.
     """
-    directory = Path(directory)
-    manifest = _read_manifest(directory)
+    folder = Folder.at(directory)
+    manifest = _read_manifest(folder)
     parts = [*manifest["members"], *([manifest["encoder"]] if manifest["encoder"] else [])]
     for part in parts:
-        _check_part(directory, part, trust=trust)
+        _check_part(folder, part, trust=trust)
     for part in parts:
-        _check_digest(directory, part)
+        _check_digest(folder, part)
     try:
-        return _model(directory, manifest)
+        return _model(folder, manifest)
     except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
         raise ModelStoreError(
-            f"{directory / MANIFEST} has a wrong value ({type(error).__name__}: {error}). {_AGAIN}"
+            f"{folder.shown(MANIFEST)} has a wrong value ({type(error).__name__}: {error}). {_AGAIN}"
         ) from error
 
 
-def _model(directory: Path, manifest: Mapping[str, Any]) -> StoredModel:
+def _model(folder: Folder, manifest: Mapping[str, Any]) -> StoredModel:
     classes, names = array_of(manifest["classes"]), manifest["feature_names"]
     kinds = manifest.get("feature_kinds")
     if manifest["n_classes"] != (None if classes is None else len(classes)):
@@ -64,13 +65,13 @@ def _model(directory: Path, manifest: Mapping[str, Any]) -> StoredModel:
         raise ValueError(f"feature_names is {names!r}")
     if (manifest["kind"] == "value") != (classes is None):
         raise ValueError(f"outputs of kind {manifest['kind']!r} for {manifest['n_classes']} classes")
-    members = tuple(_member(directory, part) for part in manifest["members"])
+    members = tuple(_member(folder, part) for part in manifest["members"])
     for member in members:
         _check_member(member, manifest["n_classes"])
     return StoredModel(
         task=manifest["task"],
         classes=classes,
-        encoder=_object(directory, manifest["encoder"]) if manifest["encoder"] else None,
+        encoder=_object(folder, manifest["encoder"]) if manifest["encoder"] else None,
         predictor=predictor_of(manifest["predictor"], MemberPool(members, manifest["n_classes"], manifest["kind"])),
         feature_names=None if names is None else tuple(names),
         feature_kinds=None if kinds is None else {str(name): str(kind) for name, kind in dict(kinds).items()},
@@ -78,13 +79,13 @@ def _model(directory: Path, manifest: Mapping[str, Any]) -> StoredModel:
     )
 
 
-def _read_manifest(directory: Path) -> dict[str, Any]:
-    path = directory / MANIFEST
+def _read_manifest(folder: Folder) -> dict[str, Any]:
+    path = folder.shown(MANIFEST)
     try:
-        manifest = json.loads(path.read_bytes())
+        manifest = json.loads(folder.read(MANIFEST))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ModelStoreError(
-            f"{directory} holds no model: there is no {MANIFEST}. Give the directory that save_model returned, "
+            f"{folder.shown()} holds no model: there is no {MANIFEST}. Give the directory that save_model returned, "
             "such as the `model` of a run directory."
         ) from error
     except (OSError, ValueError) as error:
@@ -106,44 +107,43 @@ def _read_manifest(directory: Path) -> dict[str, Any]:
     return manifest
 
 
-def _check_part(directory: Path, part: Any, *, trust: bool) -> None:
+def _check_part(folder: Folder, part: Any, *, trust: bool) -> None:
     """Refuse a file that lies elsewhere, is of no known format, or may not be read without trust."""
     name = part.get("file") if isinstance(part, Mapping) else part
     if not isinstance(name, str) or not isinstance(part, Mapping) or "\0" in name:
-        raise ModelStoreError(f"{directory / MANIFEST} names the file {name!r}: not a name. {_AGAIN}")
-    if not (directory / name).resolve().is_relative_to(directory.resolve()):
-        raise ModelStoreError(f"{directory / MANIFEST} names {name!r}, outside of the model's directory. {_AGAIN}")
+        raise ModelStoreError(f"{folder.shown(MANIFEST)} names the file {name!r}: not a name. {_AGAIN}")
+    if not folder.holds(name):
+        raise ModelStoreError(f"{folder.shown(MANIFEST)} names {name!r}, outside of the model's directory. {_AGAIN}")
     if part.get("format") not in FORMATS:
         raise ModelStoreError(f"{name} is of format {part.get('format')!r}. Valid: {', '.join(FORMATS)}. {_AGAIN}")
     if part["format"] == "cloudpickle" and not trust:
         raise ModelStoreError(
-            f"{directory / name} holds code (cloudpickle), which loading would run. If you trust where the model "
+            f"{folder.shown(name)} holds code (cloudpickle), which loading would run. If you trust where the model "
             "comes from, load it with trust=True."
         )
 
 
-def _check_digest(directory: Path, part: Mapping[str, Any]) -> None:
-    path = directory / part["file"]
+def _check_digest(folder: Folder, part: Mapping[str, Any]) -> None:
+    path = folder.shown(part["file"])
     try:
-        found = digest(path)
+        found = folder.digest(part["file"])
     except OSError as error:
-        raise ModelStoreError(f"{path} cannot be read ({error.strerror}). {_AGAIN}") from error
+        raise ModelStoreError(f"{path} cannot be read ({error.strerror or error}). {_AGAIN}") from error
     if found != part.get("sha256"):
         raise ModelStoreError(
             f"{path} was changed or damaged: its SHA-256 is {found}, {MANIFEST} says {part.get('sha256')}. {_AGAIN}"
         )
 
 
-def _object(directory: Path, part: Mapping[str, Any]) -> Any:
-    path = directory / part["file"]
-    return deserialise(path.read_bytes(), part["format"], str(path))
+def _object(folder: Folder, part: Mapping[str, Any]) -> Any:
+    return deserialise(folder.read(part["file"]), part["format"], folder.shown(part["file"]))
 
 
-def _member(directory: Path, part: Mapping[str, Any]) -> Member:
+def _member(folder: Folder, part: Mapping[str, Any]) -> Member:
     values = {field.name: part[field.name] for field in fields(Member) if field.name in part}
     for name in ARRAYS:
         values[name] = array_of(part.get(name))
-    return Member(**values | {"estimator": _object(directory, part)})
+    return Member(**values | {"estimator": _object(folder, part)})
 
 
 def _check_member(member: Member, n_classes: int | None) -> None:

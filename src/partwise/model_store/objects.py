@@ -1,8 +1,6 @@
 """Estimators and encoders as bytes: skops within our list of types, cloudpickle for the rest."""
 
-import hashlib
 import pickle
-from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED
 
@@ -12,18 +10,12 @@ from skops import io as skops_io
 from partwise.errors import MissingExtraError, ModelStoreError
 from partwise.model_store.trusted import trusted_types
 
-__all__ = ["FORMATS", "deserialise", "digest", "serialise"]
+__all__ = ["FORMATS", "deserialise", "serialise"]
 
 FORMATS = ("skops", "cloudpickle")
 """Names of the formats; also the endings of the files. Reading the second runs code that the file brings."""
 
 _LEVEL = 1  # at level 6 files are 5 % to 15 % smaller, and forests take twice as long
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def serialise(thing: Any) -> tuple[str, bytes]:

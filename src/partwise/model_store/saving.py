@@ -1,18 +1,19 @@
 """Write a model: members and encoder first, each under a temporary name, ``model.json`` last."""
 
+import hashlib
 import json
-import os
 import platform
 import warnings
 from collections.abc import Mapping
 from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from partwise import __version__
 from partwise.errors import ModelStoreError
-from partwise.model_store.objects import digest, serialise
+from partwise.filesystems import Folder
+from partwise.model_store.objects import serialise
 from partwise.model_store.plain import plain_array, plain_predictor
 from partwise.model_store.stored import StoredModel
 from partwise.records import Member
@@ -27,8 +28,11 @@ _LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy", "skops", "skrub", "xgb
 ARRAYS = ("classes", "class_counts", "target_range")
 
 
-def save_model(directory: Path, model: StoredModel) -> Path:
-    """Write a model into a directory and return the directory.
+Place = TypeVar("Place", str, Path)
+
+
+def save_model(directory: Place, model: StoredModel) -> Place:
+    """Write a model into a directory, a path or a URI such as ``s3://…``, and return the directory.
 
     What skops cannot hold within partwise's list of types is written with cloudpickle, and a warning names it: such a
     model is loaded only with ``trust=True``.
@@ -38,19 +42,18 @@ def save_model(directory: Path, model: StoredModel) -> Path:
     ModelStoreError
         If the directory holds a model already, or a part of the model cannot be stored.
     """
-    directory = Path(directory)
-    if (directory / MANIFEST).exists():
-        raise ModelStoreError(f"{directory} holds a model already. Choose another directory, or delete this one.")
+    folder = Folder.at(directory)
+    if folder.has(MANIFEST):
+        raise ModelStoreError(f"{folder.shown()} holds a model already. Choose another directory, or delete this one.")
     predictor = plain_predictor(model.predictor)
     classes = plain_array(model.classes)
-    (directory / "members").mkdir(parents=True, exist_ok=True)
     pickled: list[str] = []
     pool = model.predictor.pool
     members = [
-        _plain_member(member) | _write_object(directory, f"members/{index:04d}", member.estimator, pickled)
+        _plain_member(member) | _write_object(folder, f"members/{index:04d}", member.estimator, pickled)
         for index, member in enumerate(pool.members)
     ]
-    encoder = None if model.encoder is None else _write_object(directory, "encoder", model.encoder, pickled)
+    encoder = None if model.encoder is None else _write_object(folder, "encoder", model.encoder, pickled)
     manifest = {
         "format_version": FORMAT_VERSION,
         "versions": _versions(),
@@ -65,9 +68,9 @@ def save_model(directory: Path, model: StoredModel) -> Path:
         "members": members,
         "missing": list(model.missing),
     }
-    _write(directory / MANIFEST, _json(manifest).encode())
+    _write(folder, MANIFEST, _json(manifest).encode())
     if pickled:
-        _warn(directory, pickled)
+        _warn(folder, pickled)
     return directory
 
 
@@ -76,19 +79,22 @@ def _plain_member(member: Member) -> dict[str, Any]:
     return {name: plain_array(getattr(member, name)) if name in ARRAYS else getattr(member, name) for name in names}
 
 
-def _write_object(directory: Path, stem: str, thing: Any, pickled: list[str]) -> dict[str, str]:
+def _write_object(folder: Folder, stem: str, thing: Any, pickled: list[str]) -> dict[str, str]:
     file_format, data = serialise(thing)
     name = f"{stem}.{file_format}"
-    _write(directory / name, data)
+    _write(folder, name, data)
     if file_format == "cloudpickle":
         pickled.append(f"{name} ({type(thing).__module__}.{type(thing).__qualname__})")
-    return {"file": name, "format": file_format, "sha256": digest(directory / name)}
+    return {"file": name, "format": file_format, "sha256": hashlib.sha256(data).hexdigest()}
 
 
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+def _write(folder: Folder, name: str, data: bytes) -> None:
+    try:
+        folder.write(name, data)
+    except OSError as error:
+        raise ModelStoreError(
+            f"{folder.shown(name)} cannot be written: {error.strerror or error}. Choose another directory."
+        ) from error
 
 
 def _json(manifest: Mapping[str, Any]) -> str:
@@ -116,10 +122,10 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _warn(directory: Path, pickled: list[str]) -> None:
+def _warn(folder: Folder, pickled: list[str]) -> None:
     shown = ", ".join(pickled[:3]) + (f" and {len(pickled) - 3} more" if len(pickled) > 3 else "")
     warnings.warn(
-        f"The model in {directory} has parts that hold code, written with cloudpickle: {shown}. "
+        f"The model in {folder.shown()} has parts that hold code, written with cloudpickle: {shown}. "
         "Loading them runs that code, so load_model needs trust=True.",
         UserWarning,
         stacklevel=3,

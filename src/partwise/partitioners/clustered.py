@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from partwise.errors import InputError
-from partwise.permutation import SAMPLED_ROWS, keyed_sample
+from partwise.permutation import SAMPLED_ROWS, keyed_sample, rows_for_cut
 from partwise.records import RowKeys, TableStatistics
 from partwise.routing import Router, Scaling, power_distances
 from partwise.rows import take_rows
@@ -67,7 +67,9 @@ class Clustered:
 
     def fit(self, statistics: TableStatistics, sample: RowKeys, n_partitions: int, seed: int) -> "ClusteredAssignment":
         """Return the assignment to cells that are learned from a keyed sample of the rows."""
-        n_sampled = min(len(sample.positions), max(_FEWEST_SAMPLED, _SAMPLED_PER_CELL * n_partitions))
+        # A wide table has fewer rows: what one of read in pieces hands over fits into memory.
+        n_known = min(len(sample.positions), rows_for_cut(n_partitions, sample.features.size / len(sample.positions)))
+        n_sampled = min(n_known, max(_FEWEST_SAMPLED, _SAMPLED_PER_CELL * n_partitions))
         chosen = keyed_sample(statistics.n_rows, n_sampled, seed)
         features = take_rows(sample.features, np.searchsorted(sample.positions, chosen))
         scaling = Scaling.of(features)
@@ -83,7 +85,7 @@ class Clustered:
         plain = ClusteredAssignment(n_partitions, router, border)
         if statistics.stratum_counts is None or len(statistics.stratum_counts) < _FEWEST_CLASSES:
             return plain
-        counted = keyed_sample(statistics.n_rows, min(len(sample.positions), SAMPLED_ROWS), seed)
+        counted = keyed_sample(statistics.n_rows, min(n_known, SAMPLED_ROWS), seed)
         return replace(plain, homes=_homes(plain, sample, np.searchsorted(sample.positions, counted), statistics))
 
 

@@ -269,7 +269,7 @@ class Search:
     def _known(self, template: Any) -> tuple[OutputKind, KeptMembers, dict[int, Member]]:
         """Return what the members of a configuration say, where they are kept, and those that are there already."""
         kept = self.checkpoint.opened(replace(self.bench.job, template=template), self.cut)
-        there = {member.partition: member for member in kept.taken(self.cut.partitions)}
+        there = {member.partition: member for member in kept.loaded(kept.taken(self.cut.partitions))}
         return kind_of(template, self.judge.n_classes), kept, there
 
     def _unit(

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from time import process_time
 from typing import Any
 
-import cloudpickle
 import numpy as np
 from numpy.typing import NDArray
 
@@ -66,7 +65,7 @@ def fit_and_ask(bench: Bench, work: UnitWork) -> UnitResult:
     fitted = fit_member(replace(bench.job, template=work.template), part)
     member = Member(
         partition=part.partition,
-        estimator=cloudpickle.loads(fitted.estimator),
+        estimator=fitted.learned,
         classes=fitted.classes,
         content_digest=fitted.content_digest,
         target_range=fitted.target_range,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -15,7 +16,7 @@ from pyarrow import ipc, parquet
 from partwise.errors import InputError
 from partwise.sources.csv_files import open_csv
 from partwise.sources.locating import FORMATS, FileFacts, Located, locate
-from partwise.sources.measuring import Measure, measure
+from partwise.sources.measuring import Measure, held_batch, measure
 from partwise.sources.pieces import FilePiece, unreadable
 from partwise.sources.schemas import clashing, unified, without_views
 
@@ -39,7 +40,10 @@ class FileSource:
         A path, a folder, a glob, or a URI that pyarrow or fsspec can open. In folders named ``column=value`` (hive
         partitioning) the column is one of the table.
     texts
-        Columns of CSV files that are text, whatever is written there.
+        Columns of CSV files, and those that folders say, that are text, whatever is written there.
+    expected
+        Columns that are looked for in the given path too, where what lies below it does not have them: as in
+        ``flights/carrier=AA``.
 
     Raises
     ------
@@ -49,6 +53,7 @@ class FileSource:
 
     given: str | Path
     texts: frozenset[str] = frozenset()
+    expected: frozenset[str] = frozenset()
     located: Located = field(init=False, compare=False, repr=False)
 
     notes = ()
@@ -87,17 +92,41 @@ class FileSource:
         """
         return self._opened[1]
 
-    def with_texts(self, columns: Sequence[str]) -> "FileSource":
-        """Return the source with these columns as text where the files say no types, as CSV does."""
-        if self.located.format != "csv" or self.texts.issuperset(columns):
+    def expecting(self, columns: Sequence[str], texts: Sequence[str]) -> "FileSource":
+        """Return the source with these columns, where its own path says them, and with texts where nothing says types.
+
+        Files of CSV say no types, and no folders do.
+        """
+        schema = self.schema()
+        further = {name for name in columns if name not in schema.names and name in self._said_by_path()}
+        typed = {name for name in texts if name in further or (name in schema.names and self._is_guessed(name))}
+        if not further | typed:
             return self
-        typed = copy(self)  # not made anew: it stands for the files that were found
-        object.__setattr__(typed, "texts", self.texts.union(columns))
-        return typed
+        made = copy(self)  # not made anew: it stands for the files that were found
+        object.__setattr__(made, "texts", self.texts | typed)
+        object.__setattr__(made, "expected", self.expected | further)
+        return made
+
+    def _is_guessed(self, name: str) -> bool:
+        """Whether a column's type is another than text, and follows from what is written there alone."""
+        schema, pieces = self._opened
+        by_values = self.located.format == "csv" or any(name in dict(piece.keys) for piece in pieces[:1])
+        return by_values and not pa.types.is_string(schema.field(name).type)
+
+    def _said_by_path(self) -> dict[str, str]:
+        """Return the columns that folders above the files say, with the path of the folder that each is in."""
+        above = self.located.base if self.located.base is not None else self.located.files[0].path.rpartition("/")[0]
+        found: dict[str, str] = {}
+        while above:
+            above, _, folder = above.rpartition("/")
+            name, said, _ = folder.partition("=")
+            if said:
+                found[unquote(name)] = above
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         """Travel without the pieces: what a worker reads is sent with its task."""
-        return {"given": self.given, "texts": self.texts, "located": self.located}
+        return {name: getattr(self, name) for name in ("given", "texts", "expected", "located")}
 
     @cached_property
     def _opened(self) -> tuple[pa.Schema, list[FilePiece]]:
@@ -132,6 +161,7 @@ class FileSource:
             schema=schema,
             row_bytes=measured.row_bytes,
             about_rows=part.about_rows if part.n_rows is None else part.n_rows,
+            batch_rows=part.batch_rows,
             keys=tuple(keys.items()),
             row_groups=part.row_groups,
             n_rows=part.n_rows,
@@ -152,7 +182,8 @@ class FileSource:
                 with self.located.filesystem.open_input_file(file.path) as opened:
                     look = _look_of_parquet(parquet.ParquetFile(opened), measured)
             else:
-                part = _FilePart(about_rows=int(file.size * measured.rows_per_byte))
+                about_rows = int(file.size * measured.rows_per_byte)
+                part = _FilePart(about_rows=about_rows, batch_rows=self._batch_rows(file))
                 look = _Look(self._schema_of(file), (part,))
             twice = sorted(name for name, count in Counter(look.schema.names).items() if count > 1)
         except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
@@ -160,6 +191,11 @@ class FileSource:
         if twice:
             raise InputError(f"{file.path!r} has duplicate columns: {', '.join(twice)}. Rename them.")
         return look
+
+    def _batch_rows(self, file: FileFacts) -> int:
+        """Return how many rows of a file can be read together only."""
+        held = held_batch(self.located.filesystem, file.path) if self.located.format == "feather" else None
+        return 0 if held is None else held.n_rows
 
     def _schema_of(self, file: FileFacts) -> pa.Schema:
         """Return the schema of a CSV or Feather file; text tells types by its values."""
@@ -173,7 +209,9 @@ class FileSource:
 
     def _keys(self) -> tuple[dict[str, dict[str, Any]], pa.Schema]:
         """Return what the folders of each file say, and the types of these columns."""
-        base = self.located.base
+        folders = self._said_by_path()
+        # The one that is furthest up has the others below it.
+        base = min((folders[name] for name in self.expected), key=len, default=self.located.base)
         paths = [file.path for file in self.located.files]
         if base is None or not any("=" in path[len(base) :].rpartition("/")[0] for path in paths):
             return {path: {} for path in paths}, pa.schema([])
@@ -181,7 +219,7 @@ class FileSource:
         options.partitioning_factory = ds.HivePartitioning.discover()
         form = _FORMS[self.located.format]()
         factory = ds.FileSystemDatasetFactory(self.located.filesystem, paths, form, options)
-        typed = factory.inspect_schemas()[-1]  # the last is that of the folders
+        typed = _with_texts(factory.inspect_schemas()[-1], self.texts)  # the last is that of the folders
         found = factory.finish(typed).get_fragments()
         return {each.path: ds.get_partition_keys(each.partition_expression) for each in found}, typed
 
@@ -191,6 +229,7 @@ class _FilePart:
     """What a piece of a file knows of itself."""
 
     about_rows: int = 0
+    batch_rows: int = 0
     row_groups: tuple[int, ...] | None = None
     n_rows: int | None = None
     nulls: dict[str, int] | None = None

@@ -3,14 +3,16 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import pyarrow as pa
 from pyarrow import fs, ipc, parquet
 
 from partwise.sources.csv_files import expansion, open_csv
+from partwise.sources.feather_files import Batch, largest_batch
 from partwise.sources.locating import FileFacts, Located
 
-__all__ = ["Measure", "block_rows", "buffer_bytes", "measure", "row_bytes_of"]
+__all__ = ["Measure", "block_rows", "buffer_bytes", "held_batch", "measure", "row_bytes_of"]
 
 _SAMPLED_ROWS = 4_096
 _BLOCK_ROWS, _BLOCK_BYTES = 65_536, 32 * 2**20
@@ -19,6 +21,8 @@ _BUFFERED_BYTES = 64 * 2**20
 """Row groups of more packed bytes are read through buffers that take so much together."""
 _BUFFER_BYTES = (2**14, 2**20)
 """The least and the most that the buffer of one column takes."""
+_UNPACKED_BYTES = 64 * 2**20
+"""A larger batch of a Feather file is not unpacked to measure rows: its header tells."""
 _UNKNOWN_BYTES = 16.0
 """What a text takes that nobody has seen."""
 _PLACES = (0.0, 0.5, 1.0)
@@ -31,6 +35,14 @@ class Measure:
 
     row_bytes: Mapping[str, float]
     rows_per_byte: float
+
+    @classmethod
+    def of_batch(cls, batch: Batch, schema: pa.Schema) -> Self:
+        """Return what a batch tells without being read: columns of no fixed width take what the others leave alike."""
+        widths = {each.name: each.type.bit_width / 8 for each in schema if pa.types.is_primitive(each.type)}
+        rest = max(0.0, batch.n_bytes / max(1, batch.n_rows) - sum(widths.values()))
+        share = rest / max(1, len(schema) - len(widths))
+        return cls({each.name: widths.get(each.name, share) for each in schema}, batch.n_rows / max(1, batch.n_stored))
 
 
 def block_rows(row_bytes: float) -> int:
@@ -67,6 +79,12 @@ def measure(located: Located) -> Measure:
     ArrowInvalid, OSError
         If a file is not what its name says, or cannot be read.
     """
+    if located.format == "feather":
+        whole = [(held_batch(located.filesystem, file.path), file) for file, _ in _places(located)]
+        batch, file = max(((each, file) for each, file in whole if each is not None), key=_bytes, default=(None, None))
+        if batch is not None and file is not None and batch.n_bytes > _UNPACKED_BYTES:
+            with located.filesystem.open_input_file(file.path) as opened:
+                return Measure.of_batch(batch, ipc.open_file(opened).schema)
     rows = n_bytes = 0.0
 
     def blocks() -> Iterator[pa.RecordBatch]:
@@ -79,6 +97,23 @@ def measure(located: Located) -> Measure:
 
     row_bytes = row_bytes_of(blocks())
     return Measure(row_bytes, rows / max(1.0, n_bytes))
+
+
+def held_batch(filesystem: fs.FileSystem, path: str) -> Batch | None:
+    """Return the largest batch of a Feather file that is held as a whole when it is read; None where none is.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    batch = largest_batch(filesystem, path)
+    is_mapped = isinstance(filesystem, fs.LocalFileSystem) and batch is not None and not batch.packed
+    return None if is_mapped else batch
+
+
+def _bytes(found: tuple[Batch, FileFacts]) -> int:
+    return found[0].n_bytes
 
 
 def _places(located: Located) -> list[tuple[FileFacts, float]]:

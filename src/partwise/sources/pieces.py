@@ -11,12 +11,16 @@ import pyarrow.dataset as ds
 from pyarrow import fs, parquet
 
 from partwise.errors import InputError
+from partwise.resources import available_memory
 from partwise.sources.csv_files import open_csv
+from partwise.sources.feather_files import map_if_local
 from partwise.sources.locating import FileFacts
 from partwise.sources.measuring import block_rows, buffer_bytes
 
 __all__ = ["FilePiece", "unreadable"]
 
+_SHARE = 1 / 2
+"""A batch that would take more of the free memory is not read."""
 _UNKNOWN = secrets.token_hex(8)
 """Another one in each run."""
 
@@ -37,6 +41,8 @@ class FilePiece:
         About how much memory a row takes, by column.
     about_rows
         About how many rows there are.
+    batch_rows
+        How many rows of a Feather file can be read together only, as they are packed together.
     n_rows, nulls
         The number of rows, and of missing values in each column, where the file tells without being read.
     """
@@ -47,6 +53,7 @@ class FilePiece:
     schema: pa.Schema
     row_bytes: Mapping[str, float] = field(compare=False)
     about_rows: int
+    batch_rows: int = 0
     keys: tuple[tuple[str, Any], ...] = ()
     row_groups: tuple[int, ...] | None = None
     n_rows: int | None = None
@@ -55,6 +62,10 @@ class FilePiece:
     def n_bytes(self, columns: Sequence[str] | None = None) -> int:
         """About how much memory the rows take, in the columns asked for."""
         return int(self.about_rows * self._row_bytes(columns))
+
+    def batch_bytes(self, columns: Sequence[str] | None = None) -> int:
+        """About how much memory whoever reads the rows holds at once, beyond a block, in the columns asked for."""
+        return int(self.batch_rows * self._row_bytes(columns))
 
     @property
     def fingerprint(self) -> str:
@@ -103,7 +114,8 @@ class FilePiece:
                     for batch in reader:
                         yield from (batch.slice(start, size) for start in range(0, batch.num_rows, size))
             case _:
-                fragment = ds.IpcFileFormat().make_fragment(self.file.path, self.filesystem)
+                self._check_held(columns)
+                fragment = ds.IpcFileFormat().make_fragment(self.file.path, map_if_local(self.filesystem))
                 own_schema = pa.schema([each for each in self.schema if each.name not in dict(self.keys)])
                 yield from fragment.to_batches(
                     schema=own_schema,
@@ -132,6 +144,16 @@ class FilePiece:
             )
             yield from whole.iter_batches(
                 block_rows(self._row_bytes(columns)), list(groups), columns, use_threads=False
+            )
+
+    def _check_held(self, columns: list[str]) -> None:
+        """Refuse a batch that would take over half of the memory that is free here."""
+        held, free = self.batch_bytes(columns), available_memory()
+        if free is not None and held > _SHARE * free:
+            raise InputError(
+                f"{self.file.path!r} has {self.batch_rows:,} rows in one batch, which can be read only as a whole: "
+                f"about {held / 1e9:,.1f} GB, of {free / 1e9:,.1f} GB that are free on {socket.gethostname()}. Write "
+                "it with smaller batches (pyarrow.feather.write_feather(…, chunksize=65_536)), or as Parquet."
             )
 
     def _check_unchanged(self) -> None:

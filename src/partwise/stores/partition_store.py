@@ -134,6 +134,25 @@ class PartitionStore:
                 )
         return manifest
 
+    def check_usable(self) -> None:
+        """Refuse a place that cannot be written to and holds nothing that could be read, before a run pays for more.
+
+        Raises
+        ------
+        InputError
+            If it is one.
+        """
+        filesystem, root = self.place
+        probe = f"{root}/{secrets.token_hex(4)}.tmp"
+        try:
+            filesystem.create_dir(root, recursive=True)
+            with filesystem.open_output_stream(probe) as file:
+                file.write(b"partwise")
+            filesystem.delete_file(probe)
+        except OSError as error:
+            if not any(entry.manifest is not None for entry in self.entries()):
+                raise _unwritable(root, error) from error
+
     def begin(self, key: str, n_bytes: int) -> Build:
         """Return an empty folder to write partitions to.
 
@@ -153,9 +172,7 @@ class PartitionStore:
         try:
             filesystem.create_dir(folder, recursive=True)
         except OSError as error:
-            raise InputError(
-                f"The partition store {root!r} cannot be written to: {error}. Give another place with --storage."
-            ) from error
+            raise _unwritable(root, error) from error
         return Build(filesystem, folder)
 
     def free_bytes(self) -> int | None:
@@ -208,6 +225,10 @@ class PartitionStore:
         if filesystem.get_file_info(path).type == fs.FileType.File:
             filesystem.delete_file(path)
         filesystem.delete_dir(self.folder(key))
+
+
+def _unwritable(root: str, error: OSError) -> InputError:
+    return InputError(f"The partition store {root!r} cannot be written to: {error}. Give another place with --storage.")
 
 
 _AGAIN = "Delete that folder (partwise store clean), and the next run stores the table again."

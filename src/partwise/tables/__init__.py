@@ -2,11 +2,11 @@
 
 from partwise.tables.given import GivenRows, as_frame
 from partwise.tables.holding import Divided, divide, task_of
-from partwise.tables.kinds import holds, kinds_of_schema, with_texts
+from partwise.tables.kinds import as_fitted, as_known, holds, kinds_of_schema
 from partwise.tables.memory import MemoryTable, SentRows
 from partwise.tables.predicting import judge_scan, matched, outputs_of, predict_scan
 from partwise.tables.stored import ScannedRows, StoredTable
-from partwise.tables.taking import TakenRows, take
+from partwise.tables.taking import TakenRows, head, take
 from partwise.tables.work import in_order
 
 __all__ = [
@@ -17,8 +17,11 @@ __all__ = [
     "SentRows",
     "StoredTable",
     "TakenRows",
+    "as_fitted",
     "as_frame",
+    "as_known",
     "divide",
+    "head",
     "holds",
     "in_order",
     "judge_scan",
@@ -28,5 +31,4 @@ __all__ = [
     "predict_scan",
     "take",
     "task_of",
-    "with_texts",
 ]

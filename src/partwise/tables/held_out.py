@@ -31,8 +31,13 @@ class HeldOutPiece:
 
     @property
     def nulls(self) -> Mapping[str, int] | None:
-        """The missing values of the whole piece: columns have the types that both sides together give them."""
-        return self.piece.nulls
+        """The missing values of the whole piece: columns have the types that both sides together give them.
+
+        Where it does not tell them, one for each column in which the whole table has some.
+        """
+        rules = self.keying.rules
+        told = self.piece.nulls
+        return {name: int(name in rules.with_gaps) for name in rules.features} if told is None else told
 
     def n_bytes(self, columns: Sequence[str] | None = None) -> int:
         """At most so much memory do the rows take, in the columns asked for."""

@@ -96,7 +96,7 @@ def divide(
     counted = replace(
         found,
         statistics=replace(found.statistics, groups=None, group_counts=None),
-        rules=FrameRules(found.rules.features),
+        rules=FrameRules(found.rules.features, found.rules.with_gaps),
     )
     keying = Keying.of(telling, counted.labels, counted.rules)
     whole = HeldOutSource(source=scan.source, keying=keying, survey=counted, rule=rule, test=True)

@@ -11,7 +11,7 @@ from partwise.errors import InputError
 from partwise.protocols import Source, Untyped
 from partwise.sources import Scan
 
-__all__ = ["as_fitted", "holds", "kinds_of_frame", "kinds_of_scan", "kinds_of_schema", "with_texts"]
+__all__ = ["as_fitted", "as_known", "holds", "kinds_of_frame", "kinds_of_scan", "kinds_of_schema"]
 
 _NUMBERS, _BOOLEANS, _TEXTS, _NOTHING = "numbers", "booleans", "texts", "nothing but missing values"
 _KINDS: Mapping[str, Sequence[Callable[[pa.DataType], bool]]] = {
@@ -69,25 +69,29 @@ def as_fitted(scan: Scan, names: Sequence[str], kinds: Mapping[str, str] | None)
     InputError
         If columns are missing, or hold something else; all of them are listed.
     """
+    wanted = {name: kinds[name] for name in names if name in kinds} if kinds is not None else {}
+    known = as_known(scan.source, names, wanted)
+    if known is not scan.source:
+        new = set(known.schema().names).difference(scan.source.schema().names)
+        scan = replace(scan, source=known, features=(*scan.features, *(name for name in names if name in new)))
     lacking = [name for name in names if name not in scan.features]
     if lacking:
         raise InputError(
             f"{scan.source.name!r} lacks {len(lacking)} of the {len(names)} columns that were fitted on: "
             f"{', '.join(lacking[:_SHOWN])}. It has: {', '.join(scan.features[:30])}."
         )
-    wanted = {name: kinds[name] for name in names if name in kinds} if kinds is not None else {}
-    scan = replace(scan, source=with_texts(scan.source, wanted))
     _check_kinds(scan, wanted)
     return scan
 
 
-def with_texts(source: Source, kinds: Mapping[str, str]) -> Source:
-    """Return the source with what was fitted on texts read as text, where its files say no types.
+def as_known(source: Source, names: Sequence[str], kinds: Mapping[str, str]) -> Source:
+    """Return the source with columns as they are known from elsewhere, where its files and folders leave that open.
 
-    In a CSV file a column of text that happens to have digits alone would be taken for numbers.
+    In a CSV file a column of text that happens to have digits alone would be taken for numbers, and of the folders
+    ``carrier=AA`` and ``carrier=9`` the second alone too. Of these folders, one that is given alone has the column.
     """
     texts = [name for name, kind in kinds.items() if kind == _TEXTS]
-    return source.with_texts(texts) if texts and isinstance(source, Untyped) else source
+    return source.expecting(names, texts) if isinstance(source, Untyped) else source
 
 
 def _check_kinds(scan: Scan, wanted: Mapping[str, str]) -> None:

@@ -68,6 +68,27 @@ class MemoryTable:
         partitions = cut(partitioner, self.keys, n_partitions, seed, replication)
         return MemoryCut(self, partitions, copies=partitioner.gives == "copies")
 
+    def cut_further(self, partitioner: Partitioner, n_partitions: int, seed: int, first: int) -> "MemoryCut":
+        """Return the table cut into partitions that are numbered from ``first`` on; those before have no rows here.
+
+        Raises
+        ------
+        InputError
+            If the rows cannot be cut in this way.
+        """
+        partitions = cut(partitioner, self.keys, n_partitions, seed, 1)
+        assert partitions.rows is not None  # noqa: S101 - they are in memory
+        counts = partitions.class_counts
+        lacking = 0 if counts is None or self.labels is None else len(self.labels) - counts.shape[1]  # the last classes
+        padded = replace(
+            partitions,
+            sizes=np.concatenate([np.zeros(first, dtype=np.int64), partitions.sizes]),
+            class_counts=None if counts is None else np.pad(counts, ((first, 0), (0, lacking))),
+            rows=(np.empty(0, dtype=np.int64),) * first + partitions.rows,
+            home=None if partitions.home is None else partitions.home + first,
+        )
+        return MemoryCut(self, padded, copies=False)
+
 
 @dataclass(frozen=True)
 class MemoryCut:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from partwise.cutting import check_cut, check_sizes, most_parts
 from partwise.digests import content_digest
-from partwise.encoders import encoder_rows, fit_encoder, make_encoder
+from partwise.encoders import SAMPLED_BYTES, encoder_rows, fit_encoder, make_encoder
 from partwise.errors import InputError, TableError
 from partwise.partitioners import Ordered
-from partwise.permutation import SAMPLED_ROWS, keyed_sample
+from partwise.permutation import drawn_sample, keyed_sample, rows_for_cut
 from partwise.protocols import Assignment, Encoder, Executor, Partitioner, Piece
 from partwise.records import Part, Partitions, RowKeys, Task
 from partwise.replication import Replicas
@@ -31,7 +31,7 @@ from partwise.tables.keying import Keying
 from partwise.tables.kinds import kinds_of_scan
 from partwise.tables.order import first_rows
 from partwise.tables.reading import StoredRows
-from partwise.tables.sampling import sampled
+from partwise.tables.sampling import sampled_keys, sampled_within
 from partwise.tables.scattering import Scatter, Scattered, ScatterTask, scatter, stored_schema
 from partwise.tables.stored_cut import StoredCut
 from partwise.tables.survey import Survey, survey
@@ -44,7 +44,8 @@ _COPIES = 4
 """How often a fit in this process holds its rows: as frame and matrix, and as the learner makes them."""
 _SAMPLED_VALUES = 20_000_000
 _FEWEST_SAMPLED = 10_000
-"""A sample for trials holds so many values, but so many rows at least."""
+_SAMPLED_BYTES = 2**28
+"""A sample for trials holds so many values, but so many rows at least; and so many bytes at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +73,7 @@ class ScannedRows:
         table = self.table(seed)
         if encoder is None:
             return None, table
-        frame = table.sampled_frame(encoder_rows(len(self.scan.features)))
-        fitted = fit_encoder(make_encoder(encoder), frame, seed)
+        fitted = fit_encoder(make_encoder(encoder), table.encoder_frame(), seed)
         return fitted, replace(table, encoder=fitted)
 
     def table(self, seed: int, encoder: Any = None) -> "StoredTable":
@@ -135,14 +135,15 @@ class StoredTable:
         free = available_memory()
         return free is None or _COPIES * sum(piece.n_bytes(self.scan.columns) for piece in self.pieces) < free
 
-    def sampled_frame(self, n_rows: int) -> pd.DataFrame:
-        """Return the features of a keyed sample of the rows, in their order."""
-        return self.survey.rules.frame(self._sampled(n_rows, self.scan.features))
+    def encoder_frame(self) -> pd.DataFrame:
+        """Return the features of the rows that an encoder is fitted on, in their order."""
+        n_rows = encoder_rows(len(self.scan.features))
+        return self.survey.rules.frame(self._sampled(n_rows, self.scan.features, SAMPLED_BYTES))
 
     def sample(self) -> tuple[Part, RowKeys]:
         """Return a keyed sample of the rows to try things on, and their keys; a table that is small comes whole."""
         n_rows = min(self.survey.n_rows, max(_FEWEST_SAMPLED, _SAMPLED_VALUES // len(self.scan.features)))
-        block = self._sampled(n_rows, self.scan.columns)
+        block = self._sampled(n_rows, self.scan.columns, _SAMPLED_BYTES)
         keys = self._keys_of(block)
         assert self.scan.target is not None  # noqa: S101 - a table to fit on has one
         targets = targets_of(block, self.scan.target, self.labels)
@@ -217,9 +218,10 @@ class StoredTable:
             replicas=replicas,
         )
 
-    def _sampled(self, n_rows: int, columns: Sequence[str]) -> pa.Table:
-        chosen = keyed_sample(self.survey.n_rows, n_rows, self.seed)
-        return sampled(self.pieces, self.survey.starts, chosen, columns, self.executor)
+    def _sampled(self, n_rows: int, columns: Sequence[str], limit: int) -> pa.Table:
+        """Return a keyed sample of so many rows and bytes at most."""
+        drawn = drawn_sample(self.survey.n_rows, n_rows, self.seed)
+        return sampled_within(self.pieces, self.survey.starts, drawn, columns, limit, self.executor)
 
     def _keys_for(self, rule: Partitioner, n_parts: int, seed: int) -> RowKeys:
         """Return the keys of the rows that a partitioner must see."""
@@ -230,10 +232,20 @@ class StoredTable:
                 return RowKeys(positions=ranks, time=None)
             return first_rows(self.pieces, self.scan.time, ranks, self.survey.starts, self.executor)
         if rule.learns_from == "rows":
-            positions = keyed_sample(n_rows, max(SAMPLED_ROWS, SAMPLED_ROWS // 1_000 * n_parts), seed)
-            block = sampled(self.pieces, self.survey.starts, positions, self.scan.columns, self.executor)
-            return replace(self._keys_of(block), positions=positions)
+            return self._encoded_keys(rows_for_cut(n_parts, self._width()), seed)
         return RowKeys(positions=np.empty(0, dtype=np.int64))
+
+    def _width(self) -> int:
+        """Return the number of features of a row, as the encoder makes them."""
+        if self.encoder is None:
+            return len(self.scan.features)
+        return int(self._encoded_keys(1, self.seed).features.shape[1])
+
+    def _encoded_keys(self, n_rows: int, seed: int) -> RowKeys:
+        """Return the keys of a keyed sample of the rows, which the workers that read them encode."""
+        positions = keyed_sample(self.survey.n_rows, n_rows, seed)
+        keying = self._keying(needs_features=True)
+        return sampled_keys(self.pieces, self.survey.starts, positions, self.scan.features, keying, self.executor)
 
     def _keys_of(self, block: pa.Table) -> RowKeys:
         """Return the keys of rows that were chosen, with their features; positions and ranks are within them."""

@@ -5,16 +5,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from partwise.permutation import keyed_sample
-from partwise.protocols import Executor
+from partwise.protocols import Executor, Piece
+from partwise.records import Task
 from partwise.sources import Scan
 from partwise.tables.columns import targets_of, weights_of
 from partwise.tables.sampling import sampled
 from partwise.tables.survey import survey
+from partwise.tables.work import in_order
 
-__all__ = ["TakenRows", "take"]
+__all__ = ["TakenRows", "head", "take"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,3 +71,32 @@ def take(
         groups=groups,
         n_rows=found.n_rows,
     )
+
+
+def head(scan: Scan, n_rows: int, executor: Executor) -> pd.DataFrame:
+    """Return the features of the first rows, as the model takes them; workers read them, and nothing beyond.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read.
+    """
+    found: list[pa.Table] = []
+    lacking = n_rows
+    for piece in scan.source.pieces():
+        if lacking and piece.n_rows != 0:
+            (blocks,) = in_order(executor.run(_first, (scan.features, lacking), iter([Task(0, piece, lacking)])))
+            found += blocks
+            lacking -= sum(each.num_rows for each in blocks)
+    return pa.concat_tables(found).to_pandas()
+
+
+def _first(shared: tuple[tuple[str, ...], int], piece: Piece) -> list[pa.Table]:
+    """Return the first rows of a piece, at most so many, in blocks."""
+    (columns, n_rows), found = shared, []
+    for block in piece.blocks(columns):
+        found.append(block.slice(0, n_rows))
+        n_rows -= found[-1].num_rows
+        if not n_rows:
+            break
+    return found

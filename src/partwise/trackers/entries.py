@@ -86,7 +86,7 @@ def training_metrics(training: Mapping[str, Any]) -> dict[str, float]:
         {
             **dict(_model_metrics("ensemble", ensemble)),
             "startup_seconds": training.get("startup_seconds"),
-            **{name: ensemble.get(name) for name in ("n_members", "n_failed", "n_workers", "n_nodes")},
+            **{name: ensemble.get(name) for name in ("n_members", "n_failed", "n_dropped", "n_workers", "n_nodes")},
         }
     )
 

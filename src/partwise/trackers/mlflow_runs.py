@@ -1,5 +1,6 @@
 """Runs in MLflow: one parent run, a child for each member, the model, and the files of the run directory."""
 
+import hashlib
 import tempfile
 import time
 import warnings
@@ -43,7 +44,7 @@ _LONGEST_PARAM, _LONGEST_TAG, _LONGEST_DIGEST = 6000, 8000, 36
 _METRICS_A_BATCH, _OTHERS_A_BATCH = 1000, 100
 _TABLE = "members.json"
 _MOST_TRIALS, _TRIAL_TABLE = 500, "trials.json"
-_KEY = "partwise.run_key"
+_KEY, _MODEL = "partwise.run_key", "partwise.model_digest"
 _SILENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 """MLflow would print a run's address, password and all, to where ``--json`` goes."""
 _FIRST_CONTACT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
@@ -71,7 +72,8 @@ class MlflowTracker:
         self._members: list[Mapping[str, Any]] = []
         self._trials: list[Mapping[str, Any]] = []
         self._table = False
-        self._children: set[str | None] = set()
+        self._children: dict[str, tuple[str, str | None, str | None]] = {}
+        """By name the children of the run: id, content digest and reason of failure."""
         self.run_id: str | None = None
         self.model_uri: str | None = None
 
@@ -148,7 +150,14 @@ class MlflowTracker:
         with self._at_work():
             self._client.update_run(run_id, status="RUNNING")
             found = self._client.search_runs([self._experiment_id], f"tags.mlflow.parentRunId = '{run_id}'")
-            self._children = {run.info.run_name for run in found}
+            self._children = {
+                str(run.info.run_name): (
+                    run.info.run_id,
+                    run.data.tags.get("partwise.content_digest"),
+                    run.data.tags.get("partwise.reason") or None,
+                )
+                for run in found
+            }
             self.run_id = run_id
 
     def write(self, events: Sequence[Mapping[str, Any]]) -> None:
@@ -192,7 +201,7 @@ class MlflowTracker:
             except (MlflowException, OSError) as error:
                 raise PartwiseError(
                     f"MLflow at {self.uri} failed: {entries.clipped(str(error), 500)}. "
-                    f"The run's records are in {self._directory}."
+                    "The run's records are in its directory."
                 ) from None  # the error's own text may have the password
 
     def _unreachable(self, reason: str) -> InputError:
@@ -232,7 +241,7 @@ class MlflowTracker:
             "mlflow.source.name": "partwise",
             "mlflow.source.type": "LOCAL",
             "partwise.version": __version__,
-            "partwise.run_directory": str(self._directory.absolute()),
+            "partwise.run_directory": event.get("directory") or str(self._directory.absolute()),
             "mlflow.source.git.commit": git_commit(),
             "partwise.data_digest": dataset["digest"] if dataset else None,
             _KEY: key,
@@ -313,9 +322,10 @@ class MlflowTracker:
 
     def _log_child(self, event: Mapping[str, Any]) -> None:
         name = f"partition {event['partition']}"
-        if name in self._children:
-            return
         failed = event["event"] == "member_failed"
+        if name in self._children:
+            self._restate(name, event, "FAILED" if failed else "FINISHED")
+            return
         end = _milliseconds(event)
         start = end
         if event.get("started"):
@@ -330,7 +340,20 @@ class MlflowTracker:
             run_name=name,
         ).info.run_id
         self._log(child, params=entries.member_params(event), metrics=entries.member_metrics(event), when=end)
+        self._children[name] = (child, event.get("content_digest"), event.get("reason"))
         self._client.set_terminated(child, "FAILED" if failed else "FINISHED", end_time=end)
+
+    def _restate(self, name: str, event: Mapping[str, Any], status: str) -> None:
+        """Say of a member that is there already what became of it since: it was repaired, or dropped."""
+        child, *known = self._children[name]
+        found = [event.get("content_digest", known[0]), event.get("reason")]
+        if found == known:
+            return
+        texts = {f"partwise.{each}": event.get(each) or "" for each in ("reason", "message")}
+        texts |= {"partwise.content_digest": found[0]} if found[0] is not None else {}
+        self._log(child, metrics=entries.member_metrics(event), tags=texts, when=_milliseconds(event))
+        self._client.set_terminated(child, status)
+        self._children[name] = (child, found[0], found[1])
 
     def _log(
         self,
@@ -364,8 +387,10 @@ class MlflowTracker:
 
     def _log_model(self, event: Mapping[str, Any]) -> None:
         """Log the stored model; as ``mlflow.pyfunc.log_model``, but by a client, so no global state is touched."""
-        outputs = self._client.get_run(self._run).outputs
-        if outputs is not None and outputs.model_outputs:
+        run = self._client.get_run(self._run)
+        logged_before = [] if run.outputs is None else run.outputs.model_outputs
+        digest = hashlib.sha256((self._directory / event["path"] / "model.json").read_bytes()).hexdigest()
+        if logged_before and run.data.tags.get(_MODEL, digest) == digest:
             return  # it is sent a second time
         example = pd.read_parquet(self._directory / event["input_example"])
         output = pd.read_parquet(self._directory / event["output_example"])
@@ -386,7 +411,8 @@ class MlflowTracker:
             )
             self._client.log_model_artifacts(name, str(path))
         self._client.finalize_logged_model(name, "READY")
-        self._client.log_outputs(self._run, [LoggedModelOutput(name, step=0)])
+        self._client.log_outputs(self._run, [LoggedModelOutput(name, step=len(logged_before))])
+        self._log(self._run, tags={_MODEL: digest})
         self.model_uri = f"models:/{name}"
 
 

@@ -40,8 +40,10 @@ SPACE = """
 low = 1
 high = 8
 
-[criterion]
-values = ["gini", "entropy"]
+[ccp_alpha]
+low = 1e-6
+high = 1e-4
+log = true
 """
 
 

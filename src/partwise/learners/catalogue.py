@@ -10,6 +10,7 @@ __all__ = ["CATALOGUE", "Entry"]
 
 _NUMBERS = LearnerNeeds()
 _TREES = LearnerNeeds(scale=False, impute=False, categories="ordinal")
+_CODES = LearnerNeeds(categories="ordinal")
 _TREES_WITHOUT_NAN = LearnerNeeds(scale=False, impute=True, categories="ordinal")
 
 
@@ -74,6 +75,13 @@ _ENTRIES = (
         defaults={"verbose": -1},
         needs=_TREES,
         extra="boosting",
+    ),
+    Entry(
+        name="torch_mlp",
+        classifier="partwise.learners.torch_mlp:TorchMLPClassifier",
+        regressor="partwise.learners.torch_mlp:TorchMLPRegressor",
+        needs=_CODES,
+        extra="torch",
     ),
 )
 

@@ -62,20 +62,21 @@ _ENTRIES = (
     # both write to the terminal at every fit otherwise, from all workers at once
     Entry(
         name="xgboost",
-        classifier="xgboost:XGBClassifier",
-        regressor="xgboost:XGBRegressor",
+        classifier="partwise.learners.xgboost_trees:XGBoostClassifier",
+        regressor="partwise.learners.xgboost_trees:XGBoostRegressor",
         defaults={"verbosity": 0},
         needs=_TREES,
         extra="boosting",
     ),
     Entry(
         name="lightgbm",
-        classifier="lightgbm:LGBMClassifier",
-        regressor="lightgbm:LGBMRegressor",
+        classifier="partwise.learners.lightgbm_trees:LightGBMClassifier",
+        regressor="partwise.learners.lightgbm_trees:LightGBMRegressor",
         defaults={"verbose": -1},
         needs=_TREES,
         extra="boosting",
     ),
+    _both("catboost", "partwise.learners.catboost_trees", "CatBoostTrees", needs=_TREES, extra="boosting"),
     Entry(
         name="torch_mlp",
         classifier="partwise.learners.torch_mlp:TorchMLPClassifier",

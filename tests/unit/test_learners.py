@@ -1,5 +1,6 @@
 """What the named and the imported learners are, and how their parameters are read."""
 
+import json
 import subprocess
 import sys
 from types import ModuleType
@@ -16,6 +17,7 @@ from sklearn.svm import SVC
 from sklearn.utils import get_tags
 
 from partwise import PartitionedClassifier
+from partwise.cli import main
 from partwise.errors import ConfigurationError, InputError, MissingExtraError
 from partwise.learners import check_learner_name, learner_names, make_learner, parse_parameters
 from partwise.learners.listing import described, listed, parameters_of
@@ -334,6 +336,18 @@ from flaml import AutoML
 search = AutoML(task="classification", estimator_list=["lgbm"], max_iter=2, time_budget=-1, eval_method="holdout",
                 n_jobs=1, verbose=0)
 """
+
+
+def test_the_command_shows_the_parameters_of_one(capsys):
+    """As JSON with all that the list says of it; an unknown name is wrong input."""
+    with pytest.raises(SystemExit) as end:
+        main(["learners", "ridge", "--json"])
+    shown = json.loads(capsys.readouterr().out)
+    assert (end.value.code, shown["exact"], shown["parameters"]["regression"]["alpha"]) == (0, True, 1.0)
+    with pytest.raises(SystemExit) as end:
+        main(["learners", "rigde"])
+    assert end.value.code == 2
+    assert "Did you mean 'ridge'" in capsys.readouterr().err
 
 
 def test_another_automl_system_is_a_learner(tmp_path):

@@ -9,14 +9,14 @@ import cloudpickle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.datasets import load_breast_cancer
+from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils import get_tags
 
-from partwise import PartitionedClassifier
+from partwise import PartitionedClassifier, PartitionedRegressor
 from partwise.cli import main
 from partwise.errors import ConfigurationError, InputError, MissingExtraError
 from partwise.learners import check_learner_name, learner_names, make_learner, parse_parameters
@@ -298,17 +298,37 @@ steps = make_pipeline(StandardScaler(), Steep(alpha=4.0))
 """
 
 
-def test_a_pipeline_in_a_file_is_a_learner(tmp_path):
-    """Its own classes travel to processes that do not find the file."""
-    file = tmp_path / "slopes.py"
-    file.write_text(_FILE)
-    learner = make_learner(f"{file}:steps", "regression", {"steep__alpha": 5.0})
+@pytest.fixture
+def slopes(tmp_path):
+    """Write a file of a user's own, whose module is forgotten with the test."""
+    (tmp_path / "slopes.py").write_text(_FILE)
+    yield f"{tmp_path / 'slopes.py'}:steps"
+    cloudpickle.unregister_pickle_by_value(sys.modules.pop("slopes"))
+
+
+def test_a_pipeline_in_a_file_is_a_learner(slopes):
+    """It is copied each time, and its own classes travel to processes that do not find the file."""
+    learner = make_learner(slopes, "regression", {"steep__alpha": 5.0})
     assert learner.estimator["steep"].alpha == 5.0
-    assert make_learner(f"{file}:steps", "regression").estimator["steep"].alpha == 4.0
+    assert make_learner(slopes, "regression").estimator["steep"].alpha == 4.0
     code = "import sys, pickle; print(pickle.load(sys.stdin.buffer)['steep'].alpha)"
     sent = cloudpickle.dumps(learner.estimator)
     done = subprocess.run([sys.executable, "-c", code], input=sent, capture_output=True, check=True)
     assert done.stdout.split() == [b"5.0"]
+
+
+def _of_slopes(steps, executor):
+    return PartitionedRegressor(steps, n_partitions=2, executor=executor, random_state=0)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_classes_of_a_file_travel_to_ray(slopes):
+    """Members of a class that only the driver's file has are fitted by workers, with the digests of this process."""
+    X, y = load_diabetes(return_X_y=True)
+    steps = make_learner(slopes, "regression").estimator
+    fits = [_of_slopes(steps, where).fit(X, y) for where in ("ray", "inline")]
+    there, here = ([member.content_digest for member in fit.members_] for fit in fits)
+    assert there == here
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,11 @@ def _pairs():
     for task in TASKS:
         for name in learner_names(task):
             absent = [each for each in _NEEDS.get(described(name).extra, ()) if find_spec(each) is None]
-            marks = [pytest.mark.skip(reason=f"{absent[0]} is not installed")] if absent else []
+            marks = (
+                [pytest.mark.skip(reason=f"{absent[0]} is not installed: partwise[{described(name).extra}]")]
+                if absent
+                else []
+            )
             yield pytest.param(name, task, marks=marks, id=f"{name}-{task}")
 
 

@@ -47,6 +47,11 @@ def learners(
         _write(asdict(row) | {"parameters": parameters})
         return
     Console().print(_list_of([row]))
+    if row.space:
+        searched = Table("parameter", "values", title=f"{escape(name)}: what `partwise tune` searches by default")
+        for key, value in row.space.items():
+            searched.add_row(escape(key), escape(value))
+        Console().print(searched)
     for task, values in parameters.items():
         table = Table("parameter", "default", title=f"{escape(name)}, {task}")
         for key, value in values.items():
@@ -55,8 +60,7 @@ def learners(
 
 
 def _list_of(rows: "Sequence[Described]") -> Table:
-    space = ["search space"] if any(row.space for row in rows) else []
-    table = Table(Column("learner", no_wrap=True), "for", "accepts", "combinations that suit", "extra", *space)
+    table = Table(Column("learner", no_wrap=True), "for", "accepts", "combines by", "extra", "tunes", padding=(0, 1))
     for row in rows:
         tasks = " ".join(_TASKS[task] for task in row.tasks) or "?"
         cells = [
@@ -65,7 +69,7 @@ def _list_of(rows: "Sequence[Described]") -> Table:
             _accepts(row),
             _rungs(row),
             row.extra or "",
-            *([", ".join(row.space)] if space else []),
+            str(len(row.space) or ""),
         ]
         table.add_row(*map(escape, cells))
     return table

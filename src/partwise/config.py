@@ -107,7 +107,7 @@ class CompareConfig(FitConfig):
     """What ``partwise compare`` is asked to do."""
 
     baseline_budget: Seconds | None = None
-    also: tuple[Literal["incremental"], ...] = ()
+    also: tuple[Literal["incremental", "allreduce"], ...] = ()
 
 
 class TrainConfig(FitConfig):

@@ -21,6 +21,8 @@ __all__ = ["TRAINERS", "Gang", "Rank", "TrainingError", "TrainingTimeoutError", 
 
 _GRACE_SECONDS = 90.0
 """How long after its deadline a training may take to say that it has passed."""
+_START_SECONDS = 60.0
+"""How long Ray Train waits at least for its workers: its own limit, which a busy machine can reach."""
 _LONGEST_MESSAGE = 500
 
 
@@ -85,8 +87,8 @@ def train_together(
         If a rank fails, or dies.
     """
     boxes = [[ray.put(payload) for payload in payloads[index :: gang.ranks]] for index in range(gang.ranks)]
-    # The trainer runs in an actor: it would take the SIGINT handler of this process, and stay until Ray Train has
-    # cleaned up, for which that waits some ten seconds where Ray has no dashboard.
+    # The trainer runs in an actor: here it would take the SIGINT handler of this process, and stay until Ray Train has
+    # stopped its last helper, for which it waits some ten seconds where Ray has no dashboard.
     training = ray.remote(num_cpus=0, max_concurrency=gang.ranks + 2, max_restarts=0)(_Training).remote(gang)
     training.train.remote(trainer, work, ray.put(shared), boxes)
     try:
@@ -111,8 +113,11 @@ class _Training:
         self._ended = threading.Event()
 
     def train(self, trainer: str, work: Any, shared: Any, boxes: list[list[Any]]) -> None:
-        """Train; the outcome is there before the trainer has cleaned up."""
-        os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # of this actor: paths to rows may be relative
+        """Train; the outcome may be there before the trainer returns."""
+        os.environ |= {  # of this actor, which is a process of its own
+            "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths to rows may be relative
+            "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(max(_START_SECONDS, self._gang.deadline)),
+        }
         here = ray.get_runtime_context().current_actor
         try:
             _loaded(TRAINERS[trainer].path)(
@@ -125,7 +130,7 @@ class _Training:
                     "training": here,
                 },
                 scaling_config=_scaling(self._gang),
-                run_config=_run_config(self._gang.deadline),
+                run_config=_run_config(_Watch(self._gang.deadline, here)),
             ).fit()
         except Exception as error:  # noqa: BLE001 - it is the outcome
             self._failure = _failure(error, self._gang.deadline)
@@ -134,6 +139,9 @@ class _Training:
     def tell(self, rank: int, value: Any) -> None:
         """Take the value of a rank."""
         self._told[rank] = value
+
+    def released(self) -> None:
+        """Take note that the ranks' CPUs are free again; where all have said what they found, that is the outcome."""
         if len(self._told) == self._gang.ranks:
             self._ended.set()
 
@@ -145,16 +153,21 @@ class _Training:
         return self._failure or TrainingError("the trainer ended before its ranks had said what they found")
 
 
-class _Deadline(WorkerGroupCallback):
-    """Ends the ranks in good order when time is up: the reserved CPUs are given back."""
+class _Watch(WorkerGroupCallback):
+    """Ends the ranks in good order when time is up, so that their CPUs are given back, and says when that is done."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, training: Any) -> None:
         self._until = time.time() + seconds
+        self._training = training
 
     def after_worker_group_poll_status(self, worker_group_status: Any) -> None:
         """Fail where ranks are still at work."""
         if time.time() > self._until and any(each.running for each in worker_group_status.worker_statuses.values()):
             raise TimeoutError
+
+    def after_worker_group_shutdown(self, worker_group_context: Any) -> None:  # noqa: ARG002 - Ray Train's signature
+        """Say that the CPUs are free."""
+        self._training.released.remote()
 
 
 def _rank_loop(config: dict[str, Any]) -> None:
@@ -173,29 +186,29 @@ def _scaling(gang: Gang) -> Any:
     return ray.train.ScalingConfig(num_workers=gang.ranks, use_gpu=gang.gpus > 0, resources_per_worker=resources)
 
 
-def _run_config(deadline: float) -> Any:
+def _run_config(watch: _Watch) -> Any:
     # Nothing is reported or restored, so results need no place; without one Ray Train writes to the home folder.
     nowhere = pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(fsspec.filesystem("memory")))
     return ray.train.RunConfig(
         storage_path="/partwise",
         storage_filesystem=nowhere,
         failure_config=ray.train.FailureConfig(max_failures=0, controller_failure_limit=0),
-        callbacks=[_Deadline(deadline)],
+        callbacks=[watch],
     )
 
 
 def _failure(error: Exception, deadline: float) -> TrainingError:
     """Return what went wrong in a line: Ray Train says it in pages."""
-    failures = getattr(error, "worker_failures", None)
-    cause: Any = error if not failures else failures[min(failures)]
-    cause = getattr(cause, "controller_failure", cause)
-    cause = getattr(cause, "_base_exc", cause)
-    cause = getattr(cause, "health_check_failure", cause)
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    if isinstance(cause, TimeoutError):
-        return TrainingTimeoutError(_late(deadline))
-    return TrainingError(f"{type(cause).__name__}: {_short(cause)}")
+    failures: Mapping[int, Any] = getattr(error, "worker_failures", {})
+    if not failures:
+        cause = getattr(error, "controller_failure", error)
+        if isinstance(cause, TimeoutError):
+            return TrainingTimeoutError(_late(deadline))
+        return TrainingError(f"{type(cause).__name__}: {_short(cause)}")
+    # A rank that is dead comes first: the others fail because it is.
+    rank = min(failures, key=lambda each: (not hasattr(failures[each], "health_check_failure"), each))
+    cause = getattr(failures[rank], "health_check_failure", getattr(failures[rank], "_base_exc", failures[rank]))
+    return TrainingError(f"rank {rank} of {len(failures)} that failed: {type(cause).__name__}: {_short(cause)}")
 
 
 def _late(deadline: float) -> str:
@@ -203,7 +216,7 @@ def _late(deadline: float) -> str:
 
 
 def _short(error: BaseException) -> str:
-    said = " ".join(str(error).split())
+    said = " ".join(str(error).partition("Stack trace:")[0].split())
     return said if len(said) <= _LONGEST_MESSAGE else f"{said[:_LONGEST_MESSAGE]} …"
 
 

@@ -35,7 +35,10 @@ _MARK = "mark"
 _ENDING = ".member"
 _CODE: set[str] = set()
 """The fits, seen in this process, whose members only pickle holds: skops is asked once."""
-_DECIDES = ("python", "partwise", "scikit-learn", "numpy", "scipy", "xgboost", "lightgbm")
+_DECIDES = (
+    *("python", "partwise", "scikit-learn", "numpy", "scipy"),
+    *("xgboost", "lightgbm", "catboost", "torch", "skorch"),
+)
 """Versions with which another model may be learned."""
 
 

@@ -10,6 +10,7 @@ __all__ = ["CATALOGUE", "Entry"]
 
 _NUMBERS = LearnerNeeds()
 _TREES = LearnerNeeds(scale=False, impute=False, categories="ordinal")
+_CODES = LearnerNeeds(categories="ordinal")
 _TREES_WITHOUT_NAN = LearnerNeeds(scale=False, impute=True, categories="ordinal")
 
 
@@ -61,19 +62,27 @@ _ENTRIES = (
     # both write to the terminal at every fit otherwise, from all workers at once
     Entry(
         name="xgboost",
-        classifier="xgboost:XGBClassifier",
-        regressor="xgboost:XGBRegressor",
+        classifier="partwise.learners.xgboost_trees:XGBoostClassifier",
+        regressor="partwise.learners.xgboost_trees:XGBoostRegressor",
         defaults={"verbosity": 0},
         needs=_TREES,
         extra="boosting",
     ),
     Entry(
         name="lightgbm",
-        classifier="lightgbm:LGBMClassifier",
-        regressor="lightgbm:LGBMRegressor",
+        classifier="partwise.learners.lightgbm_trees:LightGBMClassifier",
+        regressor="partwise.learners.lightgbm_trees:LightGBMRegressor",
         defaults={"verbose": -1},
         needs=_TREES,
         extra="boosting",
+    ),
+    _both("catboost", "partwise.learners.catboost_trees", "CatBoostTrees", needs=_TREES, extra="boosting"),
+    Entry(
+        name="torch_mlp",
+        classifier="partwise.learners.torch_mlp:TorchMLPClassifier",
+        regressor="partwise.learners.torch_mlp:TorchMLPRegressor",
+        needs=_CODES,
+        extra="torch",
     ),
 )
 

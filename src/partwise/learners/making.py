@@ -97,7 +97,7 @@ def _loaded(entry: Entry, path: str) -> Any:
     except ImportError as error:
         if entry.extra is None:
             raise
-        package = path.partition(":")[0]
+        package = (error.name or path.partition(":")[0]).partition(".")[0]
         raise MissingExtraError(
             f"Learner {entry.name!r} needs {package}, which cannot be imported ({error}). Install it with: "
             f'pip install "partwise[{entry.extra}]"'

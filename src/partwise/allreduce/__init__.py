@@ -9,11 +9,12 @@ from partwise.protocols import DataParallel
 
 __all__ = ["FAMILIES", "allreduce_for"]
 
-FAMILIES: Mapping[str, tuple[str, str]] = {
-    "xgboost": ("xgboost.", "partwise.allreduce.xgboost_trees:XGBoostTrees"),
-    "lightgbm": ("lightgbm.", "partwise.allreduce.lightgbm_trees:LightGBMTrees"),
+FAMILIES: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "xgboost": (("xgboost.", "partwise.learners.xgboost_trees"), "partwise.allreduce.xgboost_trees:XGBoostTrees"),
+    "lightgbm": (("lightgbm.", "partwise.learners.lightgbm_trees"), "partwise.allreduce.lightgbm_trees:LightGBMTrees"),
+    "torch_mlp": (("partwise.learners.torch_mlp",), "partwise.allreduce.torch_networks:TorchNetworks"),
 }
-"""By the name of the learner: how its module begins, and the family, imported only when an estimator is there."""
+"""By the name of the learner: how modules of its estimators begin, and the family, imported when there is one."""
 
 
 def allreduce_for(learner: str, estimator: Any) -> DataParallel:
@@ -24,8 +25,8 @@ def allreduce_for(learner: str, estimator: Any) -> DataParallel:
     InputError
         If no family takes it, or some of its settings cannot be carried out by several processes.
     """
-    for beginning, path in FAMILIES.values():
-        if not type(estimator).__module__.startswith(beginning):
+    for beginnings, path in FAMILIES.values():
+        if not type(estimator).__module__.startswith(beginnings):
             continue
         module, _, name = path.partition(":")
         family: DataParallel = getattr(import_module(module), name)()

@@ -8,6 +8,7 @@ import lightgbm
 import numpy as np
 
 from partwise.allreduce.joining import joined
+from partwise.learners.lightgbm_trees import LightGBMClassifier, LightGBMRegressor
 from partwise.records import Part
 from partwise.rows import take_rows
 
@@ -21,7 +22,7 @@ class LightGBMTrees:
     """Histograms by reduce-scatter (``tree_learner=data``; Meng and others, NIPS 2016, describe what it adds up)."""
 
     trainer = "lightgbm"
-    takes = (lightgbm.LGBMClassifier, lightgbm.LGBMRegressor)
+    takes = (LightGBMClassifier, LightGBMRegressor, lightgbm.LGBMClassifier, lightgbm.LGBMRegressor)
 
     def refusal(self, template: Any) -> str | None:
         """Return why several processes cannot fit with these settings, and what to do instead; None where they can."""
@@ -29,6 +30,8 @@ class LightGBMTrees:
             return "class_weight='balanced' counts the classes of one process. Valid: a weight for each class."
         if callable(template.objective):
             return "its objective is a function. Valid: the name of one of LightGBM's."
+        if getattr(template, "early_stopping_rounds", None) is not None:
+            return "early_stopping_rounds is set, and each rank would stop by rows of its own. Leave it out."
         return None
 
     def exactness(self, template: Any) -> str:

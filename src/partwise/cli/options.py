@@ -94,7 +94,7 @@ Also = Annotated[
     typer.Option(
         help="Compare with this too; may be repeated. incremental: one model that goes once over all rows by "
         "partial_fit (always there where one model cannot have all rows and the learner can do it); allreduce: one "
-        "model that all workers fit together on Ray Train (xgboost, lightgbm)."
+        "model that all workers fit together on Ray Train (xgboost, lightgbm, torch_mlp)."
     ),
 ]
 DryRun = Annotated[

@@ -23,6 +23,7 @@ from partwise.prediction import predict_outputs
 from partwise.protocols import CutTable
 from partwise.recipes import Recipe
 from partwise.resources import Stopwatch
+from partwise.templates import with_categories
 
 __all__ = ["check_alternatives", "fit_alternative", "wanted_alternatives"]
 
@@ -104,7 +105,8 @@ def fit_alternative(
             config.seed,
             replication=1,
         )
-    job = FitJob(template=setup.learner.estimator, seed=config.seed, cpus=config.cpus_per_member, labels=labels)
+    template = with_categories(setup.learner.estimator, getattr(model.encoder_, "category_levels_", {}))
+    job = FitJob(template=template, seed=config.seed, cpus=config.cpus_per_member, labels=labels)
     lone = _FITS[name](_Given(config, setup, model, executor, job, cut))
     predictor, encoder, usage = lone_predictor(lone.fitted, labels), model.encoder_, lone.fitted.usage
     with clock("predict"):

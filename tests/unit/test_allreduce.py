@@ -10,6 +10,7 @@ from partwise.allreduce.fitting import fit_by_allreduce
 from partwise.errors import InputError
 from partwise.executors.ray_train import Gang
 from partwise.fitting import FitJob, lone_predictor
+from partwise.learners.xgboost_trees import XGBoostClassifier
 from partwise.partitioners import Ordered, Shuffled
 from partwise.records import Part
 from partwise.tables import MemoryTable
@@ -59,6 +60,16 @@ def test_lightgbm_is_nearly_that_of_one_fit_though_ranks_lack_classes():
     assert np.abs(_outputs(found) - expected).mean() < 0.02
 
 
+@pytest.mark.usefixtures("ray_session")
+def test_networks_learn_from_the_rows_of_all_ranks():
+    """In the order of their target one rank has few rows of some classes; averaged gradients know all of them."""
+    torch_mlp = pytest.importorskip("partwise.learners.torch_mlp", reason="needs the extra torch")
+    template = torch_mlp.TorchMLPClassifier(hidden_layer_sizes=(32,), max_iter=12, learning_rate_init=0.01)
+    order = np.argsort(CODES, kind="stable")
+    found = _fit(template, _cut(Ordered(), parts=2, order=order))
+    assert (_outputs(found).argmax(axis=1) == CODES).mean() > 0.85
+
+
 @pytest.mark.parametrize(
     ("learner", "told"),
     [
@@ -66,6 +77,7 @@ def test_lightgbm_is_nearly_that_of_one_fit_though_ranks_lack_classes():
         (xgboost.XGBClassifier(tree_method="exact"), "tree_method='exact' needs all rows in one process"),
         (xgboost.XGBRegressor(booster="gblinear"), "booster='gblinear' has no distributed updates"),
         (lightgbm.LGBMClassifier(class_weight="balanced"), "class_weight='balanced' counts the classes of one process"),
+        (XGBoostClassifier(early_stopping_rounds=5), "early_stopping_rounds is set"),
         (lightgbm.LGBMRegressor(objective=lambda y, _: y), "its objective is a function"),
     ],
 )

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from partwise.allreduce import allreduce_for
-from partwise.allreduce.fitting import fit_by_allreduce
 from partwise.comparison.judging import Alternative
 from partwise.config import CompareConfig
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.errors import InputError
 from partwise.evaluation import Outputs, widened
 from partwise.executors.ray_tasks import RayExecutor
-from partwise.executors.ray_train import Gang
 from partwise.experiment.compared_rows import ComparedRows
 from partwise.experiment.preparing import Setup
 from partwise.fitting import FitJob, FittedPart, lone_predictor
@@ -139,6 +137,9 @@ def _incremental(given: _Given) -> _Lone:
 
 def _allreduce(given: _Given) -> _Lone:
     """Return one model that ranks of Ray Train fit together, each with some of the partitions."""
+    from partwise.allreduce.fitting import fit_by_allreduce  # noqa: PLC0415 - loading Ray Train takes a second
+    from partwise.executors.ray_train import Gang  # noqa: PLC0415 - as above
+
     learner = given.setup.learner
     family = allreduce_for(learner.name, learner.estimator)
     gang = Gang(

@@ -50,6 +50,7 @@ __all__ = [
     "Table",
     "Tracker",
     "Untyped",
+    "WeightCombiner",
 ]
 
 
@@ -375,6 +376,14 @@ class LearningCombiner(Combiner, Protocol):
 
     def learn(self, pool: "MemberPool", evidence: MemberEvidence) -> Aggregate:
         """Return the predictor that this evidence teaches; asked for again on folds, to judge what was learned."""
+
+
+@runtime_checkable
+class WeightCombiner(Combiner, Protocol):
+    """A combiner that makes one model of the members' weights, so that no member can be left out of it later."""
+
+    def refusal(self, template: Any) -> str | None:
+        """Return why members of this learner cannot be combined so and what to do instead; None where they can."""
 
 
 class Merge(Protocol):

@@ -15,7 +15,7 @@ from skorch import NeuralNetClassifier
 
 from partwise import PartitionedClassifier
 from partwise.digests import content_digest
-from partwise.errors import ConfigurationError
+from partwise.errors import ConfigurationError, InputError
 from partwise.learners import make_learner
 from partwise.learners.held_back import held_back
 from partwise.learners.torch_mlp import TorchMLPClassifier, TorchMLPRegressor
@@ -23,7 +23,7 @@ from partwise.learners.torch_net import indices_of
 from partwise.model_store import deserialise, serialise
 
 X, Y = check_X_y(*load_iris(return_X_y=True), dtype=np.float32)
-SMALL = {"hidden_layer_sizes": (16,), "learning_rate_init": 0.01, "max_iter": 40}
+SMALL = {"n_jobs": 1, "hidden_layer_sizes": (16,), "learning_rate_init": 0.01, "max_iter": 40}
 _TO_ROUNDING = "predictions of a batch and of its parts differ in the last digit of 32 bits"
 _HELD_BACK = "other rows are held back, and in other batches, when rows are repeated"
 EXPECTED = {
@@ -40,7 +40,7 @@ def _tiny(**settings):
 @pytest.mark.parametrize("kind", [TorchMLPClassifier, TorchMLPRegressor])
 def test_they_are_estimators_of_scikit_learn(kind):
     """Both pass scikit-learn's checks, but for those that rounding and held-back rows rule out."""
-    results = check_estimator(kind(**SMALL | {"max_iter": 20}, n_jobs=1), on_fail=None, on_skip=None)
+    results = check_estimator(kind(**SMALL | {"max_iter": 20}), on_fail=None, on_skip=None)
     failed = {each["check_name"] for each in results if each["status"] == "failed"}
     assert failed <= set(EXPECTED)
 
@@ -175,3 +175,31 @@ def test_the_digest_of_a_net_is_of_its_weights():
     with torch.no_grad():
         net.module_.layer.bias[0] += 1
     assert content_digest(net) != digest
+
+
+def _averaged(**settings):
+    learner = _tiny(random_state=None, max_iter=30, early_stopping=False, **settings)
+    return PartitionedClassifier(
+        learner, n_partitions=3, combine="average_weights", executor="inline", random_state=1
+    ).fit(X, Y)
+
+
+def test_members_that_started_alike_are_averaged():
+    """All weights are means over the members, and the one network predicts well."""
+    model = _averaged(init_seed=5)
+    whole = model.predictor_.pool.members[0].estimator
+    states = [member.estimator.state_ for member in model.members_]
+    for name, array in whole.state_.items():
+        np.testing.assert_allclose(array, np.mean([state[name] for state in states], axis=0), atol=1e-6)
+    assert model.score(X, Y) > 0.8
+
+
+def test_members_of_other_starts_are_refused_and_told_why():
+    """Without init_seed nothing is fitted; networks that did not start alike are refused by their start."""
+    with pytest.raises(InputError, match=r"first hidden unit has nothing in common(.|\n)*init_seed=0"):
+        _averaged()
+    first, second = (_tiny(max_iter=1, init_seed=seed).fit(X, Y) for seed in (1, 2))
+    with pytest.raises(InputError, match="did not start from the same weights"):
+        first.averaged([second], np.array([0.5, 0.5]))
+    with pytest.raises(InputError, match="other shapes"):
+        first.averaged([_tiny(max_iter=1, init_seed=1).fit(X, Y > 0)], np.array([0.5, 0.5]))

@@ -16,7 +16,11 @@ Data = Annotated[
 ]
 Target = Annotated[str | None, typer.Option(help="Column to predict.")]
 Learner = Annotated[
-    str, typer.Option(help="Base learner by name (random_forest, svc, mlp, …) or package.module:Class.")
+    str,
+    typer.Option(
+        help="Base learner by name (random_forest, svc, torch_mlp, …; see partwise learners), package.module:Class or "
+        "file.py:name."
+    ),
 ]
 Parameters = Annotated[
     list[str] | None, typer.Option("--param", help="Setting of the learner, key=value; may be repeated.")

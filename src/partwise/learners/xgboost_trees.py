@@ -41,7 +41,7 @@ class _OwnSettings:
     def fit(self, X: Any, y: Any, *, sample_weight: Any = None, **more: Any) -> Self:
         """Fit the trees; with ``early_stopping_rounds`` and no ``eval_set`` some rows are held back."""
         rounds = None if "eval_set" in more else self.early_stopping_rounds
-        self._take_categories(X.shape[1])
+        self._take_categories(np.shape(X)[1])
         X = known_codes(X, category_places(self.categorical_features))
         learned, judged = learned_and_judged(
             X,

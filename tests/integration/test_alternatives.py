@@ -32,7 +32,7 @@ def _compare(place, *options, program="from partwise.cli import main; main()", h
     command = [sys.executable, "-c", program, "compare", "../table.parquet", "--target", "kind", "--partitions", "3"]
     command += ["--tracking-uri", "sqlite:///mlflow.db", "--output", "run", *options]
     environment = os.environ | ({} if home is None else {"HOME": str(home)})
-    return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=290, check=False)
 
 
 def _compared(place, *options, **settings):

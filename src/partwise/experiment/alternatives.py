@@ -14,7 +14,7 @@ from partwise.evaluation import Outputs, widened
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.experiment.compared_rows import ComparedRows
 from partwise.experiment.preparing import Setup
-from partwise.fitting import FitJob, FittedPart, lone_predictor
+from partwise.fitting import FitJob, FittedPart, lone_predictor, prepare_worker
 from partwise.incremental import fit_incrementally, learns_incrementally
 from partwise.partitioners import Shuffled
 from partwise.prediction import predict_outputs
@@ -148,9 +148,12 @@ def _allreduce(given: _Given) -> _Lone:
         gpus=given.config.gpus_per_member,
         deadline=_START_SECONDS + _TIMES_THE_MEMBERS * sum(member.fit_seconds for member in given.model.members_),
     )
-    found = fit_by_allreduce(family, given.job, given.cut, gang)
+    found, clock = fit_by_allreduce(family, given.job, given.cut, gang), Stopwatch()
+    with clock("workers"):  # the ranks took the place of those that are to predict
+        given.executor.warm(prepare_worker, learner.estimator)
+    startup = found.startup_seconds + clock.seconds["workers"]
     where = f"Ray Train, ranks: {found.ranks}, CPUs of each: {gang.cpus}"
-    return _Lone(found.fitted, where, family.exactness(learner.estimator), found.startup_seconds)
+    return _Lone(found.fitted, where, family.exactness(learner.estimator), startup)
 
 
 _FITS: Mapping[str, Callable[[_Given], _Lone]] = {"incremental": _incremental, "allreduce": _allreduce}

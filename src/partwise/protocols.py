@@ -36,6 +36,7 @@ __all__ = [
     "Batched",
     "Combiner",
     "CutTable",
+    "DataParallel",
     "Encoder",
     "Executor",
     "FitContext",
@@ -425,6 +426,31 @@ class Merge(Protocol):
 
         ``rows`` has for each part the sorted global positions of its rows, ``n_classes`` is None in regression. The
         classes of the result are 0..n_classes-1.
+        """
+
+
+class DataParallel(Protocol):
+    """How one library fits one model in several processes, each with some of the rows, that share their sums."""
+
+    @property
+    def trainer(self) -> str:
+        """The library that shares the sums, by its name in ``executors.ray_train.TRAINERS``."""
+
+    @property
+    def takes(self) -> tuple[type, ...]:
+        """The estimator classes of the family; subclasses are not taken, as they may fit in another way."""
+
+    def refusal(self, template: Any) -> str | None:
+        """Return why several processes cannot fit with these settings, and what to do instead; None where they can."""
+
+    def exactness(self, template: Any) -> str:
+        """Return in what the model is that of one process on all rows, and in what it is not."""
+
+    def fit(self, template: Any, part: Part, n_classes: int | None, settings: Mapping[str, Any]) -> Any:
+        """Return the fitted estimator, the same in every process; its classes are 0..n_classes-1.
+
+        ``part`` holds the rows of this process, which may lack classes; ``settings`` are those by which the library
+        finds the other processes. ``n_classes`` is None in regression.
         """
 
 

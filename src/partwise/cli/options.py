@@ -106,7 +106,8 @@ Also = Annotated[
     list[str] | None,
     typer.Option(
         help="Compare with this too; may be repeated. incremental: one model that goes once over all rows by "
-        "partial_fit (always there where one model cannot have all rows and the learner can do it)."
+        "partial_fit (always there where one model cannot have all rows and the learner can do it); allreduce: one "
+        "model that all workers fit together on Ray Train (xgboost, lightgbm, torch_mlp)."
     ),
 ]
 Trials = Annotated[int, typer.Option(help="How many configurations are tried.")]

@@ -40,7 +40,10 @@ _TRAVELS = 100_000
 """Bytes of a member that travels with its record, as Ray's small results do: it is not worth a file of its own."""
 _CODE: set[str] = set()
 """The fits, seen in this process, whose members only pickle holds: skops is asked once."""
-_DECIDES = ("python", "partwise", "scikit-learn", "numpy", "scipy", "xgboost", "lightgbm")
+_DECIDES = (
+    *("python", "partwise", "scikit-learn", "numpy", "scipy"),
+    *("xgboost", "lightgbm", "catboost", "torch", "skorch"),
+)
 """Versions with which another model may be learned."""
 
 

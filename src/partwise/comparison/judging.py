@@ -59,7 +59,9 @@ class Alternative:
     cpu_seconds: float
     peak_memory_bytes: int | None
     where: str
+    exactness: str
     n_rows: int
+    startup_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,21 +111,26 @@ def make_comparison(
     return Comparison(
         **told | {"notes": [*_rows_of(single, dataset, model), *told["notes"], *_rounds_of(single, model)]},
         single=_single_report(judged, single),
-        difference=_difference(judged, judged.single),
+        difference=_difference(judged, judged.single, judged.ensemble),
         alternatives={name: _alternative_report(judged, each) for name, each in alternatives.items()},
     )
 
 
-def _difference(judged: Judged, other: Outputs) -> DifferenceReport | None:
-    """Return the ensemble minus another model."""
-    difference = difference_between(judged.metric, judged.truth, other, judged.ensemble, seed=judged.seed)
+def _difference(judged: Judged, other: Outputs, minuend: Outputs) -> DifferenceReport | None:
+    """Return one model, the minuend, minus another."""
+    difference = difference_between(judged.metric, judged.truth, other, minuend, seed=judged.seed)
     return None if difference is None else DifferenceReport(**asdict(difference))
 
 
 def _alternative_report(judged: Judged, found: Alternative) -> AlternativeReport:
     told = {each.name: getattr(found, each.name) for each in fields(found) if each.name != "outputs"}
     scores = scores_of(judged.truth, found.outputs, judged.metric)
-    return AlternativeReport(**told, scores=scores, difference=_difference(judged, found.outputs))
+    return AlternativeReport(
+        **told,
+        scores=scores,
+        difference=_difference(judged, found.outputs, judged.ensemble),
+        difference_to_single=_difference(judged, judged.single, found.outputs),
+    )
 
 
 def _rows_of(single: SingleResult, dataset: Dataset, model: PartitionedClassifier | PartitionedRegressor) -> list[str]:

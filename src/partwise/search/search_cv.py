@@ -332,6 +332,7 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
             judge=Judge(judged, recipe.combiner, metric, n_classes),
             checkpoint=checkpoint,
             executor=begun.executor,
+            levels=getattr(prototype.encoder_, "category_levels_", {}),
             observe=observe,
         )
 

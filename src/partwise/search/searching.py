@@ -7,7 +7,7 @@ served first; else a new one begins.
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,6 +28,7 @@ from partwise.search.judging import Judge, kind_of
 from partwise.search.records import SearchPlan, SearchTrial, TrialState
 from partwise.search.sampling import make_sampler, silent
 from partwise.search.units import Bench, UnitResult, UnitWork, fit_and_ask
+from partwise.templates import with_categories
 
 __all__ = ["Search"]
 
@@ -57,7 +58,11 @@ class _Running:
 
 @dataclass
 class Search:
-    """A search over one cut table; ``observe`` is called with each trial as it ends."""
+    """A search over one cut table.
+
+    ``levels`` says which features are codes of categories, and of how many; ``observe`` is called with each trial as
+    it ends.
+    """
 
     plan: SearchPlan
     study: Study
@@ -67,6 +72,7 @@ class Search:
     judge: Judge
     checkpoint: Checkpoint
     executor: Executor
+    levels: Mapping[int, int] = field(default_factory=dict)
     observe: Callable[[SearchTrial], None] = lambda _: None
 
     def __post_init__(self) -> None:
@@ -163,7 +169,7 @@ class Search:
         """Return whether the trial could be begun; parameters that the learner refuses end it."""
         params = self.plan.space.parameters(trial.params)
         try:
-            template = with_parameters(type(self.template).__name__, self.template, params)
+            template = self._template_with(params)
         except InputError as error:
             self._tell(trial, SearchTrial(number=trial.number, params=params, state="failed", reason=str(error)))
             return False
@@ -249,7 +255,7 @@ class Search:
         return {each.number: self._outputs[each.number] for each in trials}
 
     def _asked_again(self, trial: SearchTrial) -> NDArray[np.float64]:
-        template = with_parameters(type(self.template).__name__, self.template, trial.params)
+        template = self._template_with(trial.params)
         kind, kept, there = self._known(template)
         units = (
             Task(partition, self._unit(template, kind, kept, partition, there.get(partition)))
@@ -265,6 +271,11 @@ class Search:
             said[outcome.id] = result.outputs
             members[outcome.id] = _spokesman(outcome.id, result, there.get(outcome.id))
         return self.judge.combined(members, said, kind)
+
+    def _template_with(self, params: Mapping[str, Any]) -> Any:
+        """Return the learner of a trial, as a fit would prepare it: members are then the same."""
+        template = with_parameters(type(self.template).__name__, self.template, params)
+        return with_categories(template, self.levels)
 
     def _known(self, template: Any) -> tuple[OutputKind, KeptMembers, dict[int, Member]]:
         """Return what the members of a configuration say, where they are kept, and those that are there already."""

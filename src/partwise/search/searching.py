@@ -121,15 +121,25 @@ class Search:
     def __next__(self) -> Task:
         if self._is_over() or (self.plan.one_by_one and self._units and not self._waiting):
             raise StopIteration
-        if not self._waiting and not self._begin():
-            raise StopIteration
-        number, partition = self._waiting.popleft()
+        while (unit := self._free()) is None:
+            if not self._begin():
+                raise StopIteration
+        self._waiting.remove(unit)
+        number, partition = unit
         running = self._running[number]
         there = running.there.get(partition)
         work = self._unit(running.template, running.kind, running.kept, partition, there)
         self._n_units += 1
         self._units[self._n_units] = (number, partition)
         return Task(self._n_units, work, int(self.cut.partitions.sizes[partition]))
+
+    def _free(self) -> tuple[int, int] | None:
+        """Return the first unit whose member is not being fitted for another trial of the same parameters."""
+        under_way = {(self._running[number].kept.key, partition) for number, partition in self._units.values()}
+        for number, partition in self._waiting:
+            if (self._running[number].kept.key, partition) not in under_way:
+                return number, partition
+        return None
 
     def _is_over(self) -> bool:
         return self._ends is not None and time.monotonic() >= self._ends
@@ -200,11 +210,20 @@ class Search:
             if not self._readable:
                 running.kept.taken(self.cut.partitions)  # may they not be read, it is known before time is spent
                 self._readable = True
-        running.said[partition] = result.outputs
-        running.members[partition] = _spokesman(partition, result, running.there.get(partition))
         running.cpu_seconds += result.cpu_seconds + result.ask_cpu_seconds
-        wanted = self._partitions[: self.plan.rungs[running.rung]]
-        if all(each in running.said for each in wanted):
+        spokesman = _spokesman(partition, result, running.there.get(partition))
+        alike = [other for other, each in self._running.items() if each.kept.key == running.kept.key]
+        for other in alike:
+            if other == number or (other, partition) in self._waiting:
+                self._hear(other, partition, spokesman, result.outputs)
+
+    def _hear(self, number: int, partition: int, member: Member, outputs: NDArray[np.float64]) -> None:
+        """Take what a member says, and judge the trial where it was the last of its rung."""
+        running = self._running[number]
+        running.said[partition], running.members[partition] = outputs, member
+        if (number, partition) in self._waiting:
+            self._waiting.remove((number, partition))
+        if all(each in running.said for each in self._partitions[: self.plan.rungs[running.rung]]):
             self._judge(number, running)
 
     def _judge(self, number: int, running: _Running) -> None:

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: install demo check test faults chaos clean benchmarks
+.PHONY: install install-torch demo check test faults chaos clean benchmarks
 
 install: $(STAMP)
 
@@ -12,6 +12,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[boosting,examples,dev]'
 	@touch $(STAMP)
+
+# PyTorch and skorch, for the learner torch_mlp. Where pip finds a CPU build of this version, it takes that.
+install-torch: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[torch]'
 
 demo: install
 	$(BIN)/python examples/distributed_training/ray_distributed_training.py --partitions=8 --learner gradient_boosting --metric roc_auc

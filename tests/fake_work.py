@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -166,3 +167,29 @@ def kill_me(place, payload):
         Path(place).write_text(str(os.getpid()))
         time.sleep(3_600)
     return payload
+
+
+def sleep_for_long():
+    """Wait for longer than any test does."""
+    time.sleep(3_600)
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """Reads rows that were sent with the task, but does something before it reads those of one partition."""
+
+    partition: int
+    instead: Callable[[], None]
+
+    def part(self, payload):
+        """Return the rows."""
+        if payload.partition == self.partition:
+            self.instead()
+        return payload
+
+
+def all_cpus():
+    """Return the CPUs of the Ray that is connected."""
+    import ray  # noqa: PLC0415 - workers that need it have it
+
+    return int(ray.cluster_resources()["CPU"])

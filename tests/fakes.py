@@ -30,6 +30,26 @@ class NearestMean(ClassifierMixin, BaseEstimator):
         return self.classes_[distances.argmin(axis=1)]
 
 
+class Centre(RegressorMixin, BaseEstimator):
+    """Predict the mean of the targets, a weight of which averages are models."""
+
+    def averaging_refusal(self):
+        return None
+
+    def fit(self, X, y):
+        self.n_features_in_ = np.shape(X)[1]
+        self.mean_ = np.mean(y)
+        return self
+
+    def averaged(self, others, shares):
+        whole = Centre()
+        whole.mean_ = np.dot(shares, [each.mean_ for each in [self, *others]])
+        return whole
+
+    def predict(self, X):
+        return np.full(len(X), self.mean_)
+
+
 class FitReturnsNothing(NearestMean):
     """An estimator whose `fit` forgets to return itself, as those of some libraries do."""
 

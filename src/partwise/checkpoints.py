@@ -7,10 +7,10 @@ The driver does not hold large members while others are fitted: it is told their
 import json
 import secrets
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import cloudpickle
@@ -40,7 +40,10 @@ _TRAVELS = 100_000
 """Bytes of a member that travels with its record, as Ray's small results do: it is not worth a file of its own."""
 _CODE: set[str] = set()
 """The fits, seen in this process, whose members only pickle holds: skops is asked once."""
-_DECIDES = ("python", "partwise", "scikit-learn", "numpy", "scipy", "xgboost", "lightgbm")
+_DECIDES = (
+    *("python", "partwise", "scikit-learn", "numpy", "scipy"),
+    *("xgboost", "lightgbm", "catboost", "torch", "skorch"),
+)
 """Versions with which another model may be learned."""
 
 
@@ -67,9 +70,14 @@ class Checkpoint:
         InputError
             If the place cannot be written to.
         """
-        kept = KeptMembers(str(self.place), _key(job, cut.fingerprint), secrets.token_hex(8), trust=self.trust)
+        kept = KeptMembers(str(self.place), self.key(job, cut), secrets.token_hex(8), trust=self.trust)
         kept.prepare()
         return kept
+
+    @staticmethod
+    def key(job: FitJob, cut: CutTable) -> str:
+        """Return what tells these rows, this cut and these settings from others."""
+        return _key(job, cut.fingerprint)
 
     def recall(self, job: FitJob, asked: Any) -> Any:
         """Return what was noted of a choice, None where nothing was; ``asked`` is all that decides it."""
@@ -104,11 +112,17 @@ class Checkpoint:
 def _key(job: FitJob, rows: Any) -> str:
     """Return what tells fits apart whose members are not each other's."""
     template = cloudpickle.loads(cloudpickle.dumps(job.template))
-    known = versions()
-    decides = {name: known.get(name) for name in _DECIDES}
+    decides = _deciding_versions()
     merge = None if job.merge is None else type(job.merge).__qualname__
     settings = (job.seed, job.labels, job.matched_rows, merge, job.n_parts)
     return content_digest((_FORMAT, template, settings, rows, decides))[:32]
+
+
+@cache
+def _deciding_versions() -> Mapping[str, str | None]:
+    """Return the versions of what decides members; once, as a search asks for them in each trial."""
+    known = versions()
+    return {name: known.get(name) for name in _DECIDES}
 
 
 @dataclass(frozen=True)
@@ -198,10 +212,12 @@ class KeptMembers:
             files.insert(0, write_member(filesystem, folder, stem + _SENT, "cloudpickle", record, pickled))
         return replace(fitted, estimator=None, files=tuple(files))
 
-    def settle(self, outcome: TaskOutcome) -> TaskOutcome:
+    def settle(self, outcome: TaskOutcome, *, for_driver: bool = True) -> TaskOutcome:
         """Write a member whose worker does not see the place; return the outcome as it is to be held."""
         fitted: FittedPart = outcome.value
-        return outcome if fitted.files else replace(outcome, value=self.keep(outcome.id, fitted))
+        if fitted.files:
+            return outcome
+        return replace(outcome, value=self.keep(outcome.id, fitted, for_driver=for_driver))
 
     def sees(self) -> bool:
         """Return whether this process sees the place that the driver sees."""

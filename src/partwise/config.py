@@ -126,7 +126,7 @@ class CompareConfig(FitConfig):
     command: ClassVar[str] = "compare"
 
     baseline_budget: Seconds | None = None
-    also: tuple[Literal["incremental"], ...] = ()
+    also: tuple[Literal["incremental", "allreduce"], ...] = ()
 
 
 class TrainConfig(FitConfig):

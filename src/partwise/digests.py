@@ -1,6 +1,7 @@
 """A digest of what a model learned: equal for equal models, whatever process made them."""
 
 import pickle
+import sys
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -10,6 +11,8 @@ from joblib.hashing import NumpyHasher
 __all__ = ["content_digest"]
 
 _TIMINGS = ("fit_time", "score_time", "refit_time_")
+_WATCHED = ("callbacks_", "history_")
+"""What skorch's nets tell of how they were fitted, with times."""
 
 
 class _ContentHasher(NumpyHasher):
@@ -20,6 +23,7 @@ class _ContentHasher(NumpyHasher):
     """
 
     def save(self, obj: Any) -> None:
+        obj = _values_of_torch(obj)
         if isinstance(obj, np.ma.MaskedArray):
             obj = ("masked", np.asarray(obj.filled(obj.dtype.type(0)) if obj.dtype != object else obj.data), obj.mask)
         if isinstance(obj, np.ndarray) and obj.dtype.names is not None:
@@ -32,6 +36,23 @@ class _ContentHasher(NumpyHasher):
         elif isinstance(obj, FunctionType):
             obj = ("function", obj.__module__, obj.__qualname__, _code(obj.__code__))
         super().save(obj)
+
+
+def _values_of_torch(obj: Any) -> Any:
+    """Return tensors as arrays, networks and optimisers as what they learned, skorch's nets as their attributes.
+
+    They pickle themselves as bytes in which equal values may lie in another order.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return obj
+    if isinstance(obj, torch.Tensor):
+        return ("tensor", obj.detach().cpu().numpy())
+    if isinstance(obj, (torch.nn.Module, torch.optim.Optimizer)):
+        return (type(obj), dict(obj.state_dict()))
+    if hasattr(obj, "cuda_dependent_attributes_") and not isinstance(obj, type):
+        return (type(obj), {name: value for name, value in vars(obj).items() if name not in _WATCHED})
+    return obj
 
 
 def _code(code: CodeType) -> tuple[Any, ...]:

@@ -21,7 +21,7 @@ from partwise.protocols import CutTable, Executor, MemberKeeper, Merge, PartRead
 from partwise.records import KeptFile, Member, MemberFailure, Part, Partitions, Task, TaskOutcome
 from partwise.resources import Usage, measure_usage
 from partwise.rows import take_rows
-from partwise.templates import configured, member_seed, translate_class_weights
+from partwise.templates import configured, member_seed, seeded_globals, translate_class_weights
 
 __all__ = [
     "FitJob",
@@ -107,7 +107,7 @@ def fit_member(job: FitJob, part: Part) -> FittedPart:
         if job.matched_rows is not None:
             estimator = match_updates(estimator, len(part.y), job.matched_rows)
     doubled = 0
-    with measure_usage() as usage:
+    with measure_usage() as usage, seeded_globals(seed, job.cpus):
         try:
             fitted = call_writable(partial(_fit, estimator), part.X, targets, part.weights)
         except ValueError as error:

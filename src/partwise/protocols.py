@@ -36,6 +36,7 @@ __all__ = [
     "Batched",
     "Combiner",
     "CutTable",
+    "DataParallel",
     "Encoder",
     "Executor",
     "FitContext",
@@ -50,6 +51,7 @@ __all__ = [
     "Table",
     "Tracker",
     "Untyped",
+    "WeightCombiner",
 ]
 
 
@@ -389,6 +391,14 @@ class LearningCombiner(Combiner, Protocol):
         """Return the predictor that this evidence teaches; asked for again on folds, to judge what was learned."""
 
 
+@runtime_checkable
+class WeightCombiner(Combiner, Protocol):
+    """A combiner that makes one model of the members' weights, so that no member can be left out of it later."""
+
+    def refusal(self, template: Any) -> str | None:
+        """Return why members of this learner cannot be combined so and what to do instead; None where they can."""
+
+
 class Merge(Protocol):
     """How one family of learners is fitted in parts that merge into the model of a single fit."""
 
@@ -416,6 +426,31 @@ class Merge(Protocol):
 
         ``rows`` has for each part the sorted global positions of its rows, ``n_classes`` is None in regression. The
         classes of the result are 0..n_classes-1.
+        """
+
+
+class DataParallel(Protocol):
+    """How one library fits one model in several processes, each with some of the rows, that share their sums."""
+
+    @property
+    def trainer(self) -> str:
+        """The library that shares the sums, by its name in ``executors.ray_train.TRAINERS``."""
+
+    @property
+    def takes(self) -> tuple[type, ...]:
+        """The estimator classes of the family; subclasses are not taken, as they may fit in another way."""
+
+    def refusal(self, template: Any) -> str | None:
+        """Return why several processes cannot fit with these settings, and what to do instead; None where they can."""
+
+    def exactness(self, template: Any) -> str:
+        """Return in what the model is that of one process on all rows, and in what it is not."""
+
+    def fit(self, template: Any, part: Part, n_classes: int | None, settings: Mapping[str, Any]) -> Any:
+        """Return the fitted estimator, the same in every process; its classes are 0..n_classes-1.
+
+        ``part`` holds the rows of this process, which may lack classes; ``settings`` are those by which the library
+        finds the other processes. ``n_classes`` is None in regression.
         """
 
 

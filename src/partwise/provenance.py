@@ -14,13 +14,13 @@ import pandas as pd
 __all__ = ["data_digest", "digest_of", "git_commit", "user_name", "versions"]
 
 _PACKAGES = ("partwise", "ray", "scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "skrub", "skops", "mlflow")
-_BOOSTING = ("xgboost", "lightgbm")
+_EXTRAS = ("xgboost", "lightgbm", "catboost", "torch", "skorch")
 
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that results depend on; what is not installed is left out."""
     found = {"python": platform.python_version()}
-    for package in (*_PACKAGES, *_BOOSTING):
+    for package in (*_PACKAGES, *_EXTRAS):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -9,7 +9,7 @@ from partwise.errors import InputError
 from partwise.merging import merge_for
 from partwise.naming import label
 from partwise.partitioners import make_partitioner
-from partwise.protocols import Combiner, Merge, Partitioner
+from partwise.protocols import Combiner, Merge, Partitioner, WeightCombiner
 
 __all__ = ["Recipe", "make_recipe", "one_model", "recipes_for"]
 
@@ -55,7 +55,8 @@ class Recipe:
     @property
     def judged_out_of_partition(self) -> bool:
         """Whether members can be asked about rows that they never saw: not where each has a region, or merges."""
-        return self.partitioner.gives == "samples" and self.merge is None and self.n_partitions > 1
+        kept = self.merge is None and not isinstance(self.combiner, WeightCombiner)
+        return self.partitioner.gives == "samples" and kept and self.n_partitions > 1
 
     def check(self, *, out_of_partition: bool) -> None:
         """Refuse what the parts of the recipe cannot do together.
@@ -111,6 +112,9 @@ def make_recipe(
     if cut is None:
         cut = make_partitioner(_cut_for(combiner, merge, task))
     _check_pair(cut, combiner, merge, estimator)
+    refusal = combiner.refusal(estimator) if isinstance(combiner, WeightCombiner) else None
+    if refusal is not None:
+        raise InputError(f"combine={combiner.name!r}: {refusal}")
     return Recipe(
         partitioner=cut,
         combiner=combiner,

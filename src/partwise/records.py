@@ -170,8 +170,9 @@ class TaskOutcome:
 class LearnerNeeds:
     """What a learner needs of an encoder: features of like scale, no missing values, codes in place of text embeddings.
 
-    ``categories`` is ``ordinal`` for learners that cut a feature into ranges (trees), where one column of codes
-    serves and many columns only cost time, else ``string`` (one column per level, or an embedding of the text).
+    ``categories`` is ``ordinal`` for learners that cut a feature into ranges (trees) or embed codes (networks), where
+    one column of codes serves and many only cost time, else ``string`` (one column per level, or an embedding of the
+    text).
     """
 
     scale: bool = True

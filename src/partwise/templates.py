@@ -1,13 +1,15 @@
 """Make a learner ready for one fit: its seeds, its threads, and what it says about classes."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-__all__ = ["configured", "member_seed", "translate_class_weights"]
+__all__ = ["configured", "member_seed", "seeded_globals", "translate_class_weights", "with_categories"]
 
 _SEEDS = 2**31 - 1
 
@@ -37,6 +39,26 @@ def configured(estimator: Any, seed: int, cpus: int) -> Any:
     return copy.set_params(**settings) if settings else copy
 
 
+@contextmanager
+def seeded_globals(seed: int, cpus: int) -> Iterator[None]:
+    """Seed the generator that PyTorch has for the whole process, and limit its threads, for a block.
+
+    Networks such as skorch's have no ``random_state`` to be seeded by. Where no network was imported nothing is done.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    threads = torch.get_num_threads()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        torch.set_num_threads(cpus)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+
+
 def translate_class_weights(estimator: Any, labels: NDArray[Any]) -> None:
     """Rewrite ``class_weight`` dictionaries from the user's labels to the member's class numbers."""
     if not hasattr(estimator, "get_params"):
@@ -48,3 +70,25 @@ def translate_class_weights(estimator: Any, labels: NDArray[Any]) -> None:
     }
     if settings:
         estimator.set_params(**settings)
+
+
+def with_categories(estimator: Any, levels: Mapping[int, int]) -> Any:
+    """Return an unfitted copy that is told which features are codes of categories, where it leaves that open.
+
+    It does where its ``categorical_features`` is ``from_dtype``, by scikit-learn's convention the categorical columns
+    of a frame, which a matrix cannot mark. Those with more levels than its ``max_bins`` stay numbers. What is nested in
+    a Pipeline may see other features, and is told nothing.
+
+    Parameters
+    ----------
+    levels
+        The number of levels of each such feature, by position.
+    """
+    params = estimator.get_params(deep=False) if hasattr(estimator, "get_params") else {}
+    if not levels or params.get("categorical_features") != "from_dtype":
+        return estimator
+    taken = {place: count for place, count in levels.items() if count <= params.get("max_bins", count)}
+    settings: dict[str, Any] = {"categorical_features": list(taken)} if taken else {}
+    if taken and "n_levels" in params:
+        settings["n_levels"] = list(taken.values())
+    return clone(estimator).set_params(**settings)

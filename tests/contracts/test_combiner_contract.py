@@ -10,7 +10,7 @@ from fakes import Decisions, Labels, PoolContext, Probabilities, Values, evidenc
 from partwise.combiners import COMBINERS, Weighted, make_combiner
 from partwise.errors import InputError
 from partwise.pool import MemberPool, member_scores
-from partwise.protocols import Aggregate, LearningCombiner
+from partwise.protocols import Aggregate, LearningCombiner, WeightCombiner
 
 N_ROWS = 40
 SIZES = (10.0, 30.0, 60.0)
@@ -30,9 +30,9 @@ def _pool(task, members=None):
 
 
 def _settings():
-    """Yield the settings of combiners of samples: those of cells and those that merge have suites of their own."""
+    """Yield the settings of combiners of samples; those of cells, and those that make one model, have their suites."""
     for name, kind in sorted(COMBINERS.items()):
-        if "samples" in kind().takes and not kind().merges:
+        if "samples" in kind().takes and not kind().merges and not isinstance(kind(), WeightCombiner):
             yield name, kind()
     yield "weighted_by_score", Weighted(by="score")
 

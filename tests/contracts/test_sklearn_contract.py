@@ -7,7 +7,7 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from partwise import PartitionedClassifier, PartitionedRegressor
+from partwise import PartitionedClassifier, PartitionedRegressor, PartitionedSearchCV
 
 _REASON = (
     "weights are not repeated rows once the rows are cut: a row and its copies go to different partitions, while a "
@@ -50,4 +50,17 @@ def test_in_process(estimator, check):
 )
 def test_on_ray(estimator, check):
     """Every check of scikit-learn holds on Ray."""
+    check(estimator)
+
+
+@pytest.mark.filterwarnings("ignore")
+@parametrize_with_checks(
+    [
+        PartitionedSearchCV(learner, space, n_trials=2, n_partitions=2, executor="inline")
+        for learner, space in ((LogisticRegression(), {"C": [0.1, 1.0]}), (Ridge(), {"alpha": [0.1, 1.0]}))
+    ],
+    expected_failed_checks=_declared,
+)
+def test_search(estimator, check):
+    """Every check of scikit-learn holds of the search."""
     check(estimator)

@@ -1,6 +1,7 @@
 """One model within a time, and one that learns bit by bit, beside an ensemble: on the command line, on Ray."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -27,10 +28,11 @@ class Slow(SGDClassifier):
 N_ROWS = 10_000
 
 
-def _compare(place, *options, program="from partwise.cli import main; main()"):
+def _compare(place, *options, program="from partwise.cli import main; main()", home=None):
     command = [sys.executable, "-c", program, "compare", "../table.parquet", "--target", "kind", "--partitions", "3"]
     command += ["--tracking-uri", "sqlite:///mlflow.db", "--output", "run", *options]
-    return subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=240, check=False)
+    environment = os.environ | ({} if home is None else {"HOME": str(home)})
+    return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=290, check=False)
 
 
 def _compared(place, *options, **settings):
@@ -55,6 +57,15 @@ def folder(tmp_path_factory):
 def in_memory(folder):
     """A learner whose incremental model is that of one fit, on a table in memory."""
     return _compared(folder / "in_memory", "--learner", "naive_bayes", "--combine", "soft", "--also", "incremental")
+
+
+@pytest.fixture(scope="module")
+def by_allreduce(folder):
+    """One model that all workers fit together, on partitions that are stored."""
+    pytest.importorskip("xgboost", reason="needs the extra boosting")
+    (folder / "home").mkdir()
+    options = ("--learner", "xgboost", "--param", "n_estimators=5", "--also", "allreduce", "--storage", "store")
+    return _compared(folder / "by_allreduce", *options, home=folder / "home")
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +120,29 @@ def test_the_tracker_has_alternatives(in_memory, folder):
     assert parent.data.metrics["incremental_fit_seconds"] == pytest.approx(found["fit_seconds"])
     assert parent.data.metrics["difference_to_incremental_estimate"] == pytest.approx(found["difference"]["estimate"])
     assert parent.data.metrics["single_n_rows"] == 8_000
+
+
+def test_a_model_by_allreduce_stands_beside_the_others(by_allreduce):
+    """Its bins differ from those of one process, and little else: the record says so, the terminal and the tracker."""
+    record, printed = by_allreduce
+    found = record["alternatives"]["allreduce"]
+    assert found["n_rows"] == 8_000
+    assert found["difference_to_single"]["estimate"] == pytest.approx(0, abs=0.02)
+    assert found["startup_seconds"] > 0
+    assert "exact up to the merged quantile sketches" in found["exactness"]
+    assert "Allreduce: one model on 8,000 rows; Ray Train" in printed
+    assert "minus one model" in printed
+
+
+def test_a_model_by_allreduce_is_tracked_and_leaves_no_files(by_allreduce, folder):
+    """Ray Train would write to the home folder."""
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder / 'by_allreduce' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("partwise").experiment_id
+    (parent,) = [run for run in client.search_runs([experiment]) if "mlflow.parentRunId" not in run.data.tags]
+    found = by_allreduce[0]["alternatives"]["allreduce"]
+    assert parent.data.metrics["allreduce_accuracy"] == pytest.approx(found["scores"]["accuracy"])
+    assert parent.data.metrics["allreduce_difference_estimate"] == found["difference_to_single"]["estimate"]
+    assert not (folder / "home" / "ray_results").exists()
 
 
 def test_where_one_model_lacks_rows_the_alternative_comes_by_itself(from_files):

@@ -40,8 +40,10 @@ SPACE = """
 low = 1
 high = 8
 
-[criterion]
-values = ["gini", "entropy"]
+[ccp_alpha]
+low = 1e-6
+high = 1e-4
+log = true
 """
 
 
@@ -111,7 +113,7 @@ def test_stdout_is_the_record_and_nothing_else(tuned):
     folder, _, out = tuned
     record = json.loads(out)
     assert record == json.loads((folder / "run" / "tuning.json").read_text())
-    assert record["best_params"]["criterion"] in {"gini", "entropy"}
+    assert 1e-6 <= record["best_params"]["ccp_alpha"] <= 1e-4
     assert {trial["state"] for trial in record["trials"]} <= {"finished", "pruned"}
 
 

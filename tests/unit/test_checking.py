@@ -120,6 +120,8 @@ def test_an_alternative_that_the_learner_lacks_is_told_by_compare(place):  # noq
     """Learning bit by bit is not for every learner."""
     (told,) = _told("compare", also=("incremental",), learner="tree")
     assert "--also incremental needs a learner with partial_fit" in told
+    (told,) = _told("compare", also=("allreduce",), learner="tree")
+    assert "'tree' is none. Valid: xgboost, lightgbm, torch_mlp" in told
 
 
 @pytest.mark.parametrize("command", COMMANDS)

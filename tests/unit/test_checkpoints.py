@@ -331,19 +331,6 @@ def test_a_search_leaves_no_copies(tmp_path):
     assert not list(tmp_path.rglob("*.sent"))
 
 
-def test_a_search_fits_no_member_twice(tmp_path):
-    """Not for trials of the same parameters, nor for the ensemble of the best; its own code needs no trust."""
-    space, settings = {"max_depth": [3, 5]}, {"n_partitions": 2, "n_trials": 8, "sampler": "random"}
-    search = PartitionedSearchCV(
-        Counted(), space, checkpoint=str(tmp_path), random_state=0, executor="inline", reduction_factor=1, **settings
-    )
-    search.fit(X, Y)
-    assert len(search.trials_) == 8
-    assert len(FITS) == len(_files(tmp_path)) == 4
-    with pytest.raises(ModelStoreError, match="holds code"):
-        search.fit(X, Y)
-
-
 def test_what_stopped_workers_left_is_tidied(tmp_path):
     """Copies for the driver and files that were half written go, members stay."""
     _fit(tmp_path)

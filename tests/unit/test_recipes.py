@@ -8,6 +8,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPRegressor
 from sklearn.tree import DecisionTreeRegressor
 
+from fakes import Centre
 from partwise import PartitionedClassifier, PartitionedRegressor
 from partwise.combiners import COMBINERS
 from partwise.errors import InputError
@@ -75,7 +76,7 @@ def test_what_is_left_open_in_regression(partitioner, combine, estimator, expect
 def test_every_pair_goes_together_or_is_refused_with_the_next_step(partitioner, combine, task):
     """A pair is a recipe where the combination takes what the cut gives, else an error that names both."""
     forests = {"classification": RandomForestClassifier(), "regression": RandomForestRegressor()}
-    estimator = forests[task] if partitioner == "replicated" else None
+    estimator = forests[task] if partitioner == "replicated" else Centre() if combine == "average_weights" else None
     if PARTITIONERS[partitioner]().gives in COMBINERS[combine]().takes:
         assert _recipe(partitioner, combine, estimator, task).combiner.name == combine
     else:
@@ -153,3 +154,25 @@ def test_periods_do_not_share_rows():
     recipe = make_recipe("ordered", "soft", "classification", LogisticRegression(), n_partitions=4, replication=2)
     with pytest.raises(InputError, match=r"replication=2 does not go with partitioner='ordered'(.|\n)*'shuffled'"):
         recipe.check(out_of_partition=False)
+
+
+def test_weights_are_averaged_by_the_weights_of_the_rows():
+    """The one model is the weighted mean of the members, and stands alone."""
+    y = np.arange(len(X), dtype=float)
+    model = PartitionedRegressor(Centre(), n_partitions=4, combine="average_weights", executor="inline").fit(X, y)
+    assert len(model.members_) == 4
+    assert [member.estimator.mean_ for member in model.predictor_.pool.members] == [pytest.approx(y.mean())]
+
+
+def test_a_learner_without_weights_to_average_is_refused_before_a_fit():
+    """The error says what can be averaged, and what suits every learner."""
+    with pytest.raises(InputError, match=r"GaussianNB has no weights(.|\n)*torch_mlp with init_seed(.|\n)*'soft'"):
+        _recipe(None, "average_weights", GaussianNB())
+
+
+def test_one_averaged_model_has_no_members_that_did_not_see_a_row():
+    """Out-of-partition evidence is refused, as for merges."""
+    recipe = _recipe(None, "average_weights", Centre(), "regression")
+    assert not recipe.judged_out_of_partition
+    with pytest.raises(InputError, match="cannot judge combine='average_weights'"):
+        recipe.check(out_of_partition=True)

@@ -16,7 +16,11 @@ Data = Annotated[
 ]
 Target = Annotated[str | None, typer.Option(help="Column to predict.")]
 Learner = Annotated[
-    str, typer.Option(help="Base learner by name (random_forest, svc, mlp, …) or package.module:Class.")
+    str,
+    typer.Option(
+        help="Base learner by name (random_forest, svc, torch_mlp, …; see partwise learners), package.module:Class or "
+        "file.py:name."
+    ),
 ]
 Parameters = Annotated[
     list[str] | None, typer.Option("--param", help="Setting of the learner, key=value; may be repeated.")
@@ -102,7 +106,8 @@ Also = Annotated[
     list[str] | None,
     typer.Option(
         help="Compare with this too; may be repeated. incremental: one model that goes once over all rows by "
-        "partial_fit (always there where one model cannot have all rows and the learner can do it)."
+        "partial_fit (always there where one model cannot have all rows and the learner can do it); allreduce: one "
+        "model that all workers fit together on Ray Train (xgboost, lightgbm, torch_mlp)."
     ),
 ]
 Trials = Annotated[int, typer.Option(help="How many configurations are tried.")]

@@ -1,5 +1,6 @@
 """Combiners: settings of a way to make one predictor of many members."""
 
+from partwise.combiners.average_weights import AverageWeights
 from partwise.combiners.greedy import Greedy
 from partwise.combiners.mean import Mean
 from partwise.combiners.median import Median
@@ -15,6 +16,7 @@ from partwise.protocols import Combiner
 
 __all__ = [
     "COMBINERS",
+    "AverageWeights",
     "Greedy",
     "Mean",
     "Median",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 COMBINERS: dict[str, type[Combiner]] = {
+    "average_weights": AverageWeights,
     "greedy": Greedy,
     "mean": Mean,
     "median": Median,

@@ -59,7 +59,9 @@ class Alternative:
     cpu_seconds: float
     peak_memory_bytes: int | None
     where: str
+    exactness: str
     n_rows: int
+    startup_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,21 +111,26 @@ def make_comparison(
     return Comparison(
         **told | {"notes": [*_rows_of(single, dataset, model), *told["notes"], *_rounds_of(single, model)]},
         single=_single_report(judged, single),
-        difference=_difference(judged, judged.single),
+        difference=_difference(judged, judged.single, judged.ensemble),
         alternatives={name: _alternative_report(judged, each) for name, each in alternatives.items()},
     )
 
 
-def _difference(judged: Judged, other: Outputs) -> DifferenceReport | None:
-    """Return the ensemble minus another model."""
-    difference = difference_between(judged.metric, judged.truth, other, judged.ensemble, seed=judged.seed)
+def _difference(judged: Judged, other: Outputs, minuend: Outputs) -> DifferenceReport | None:
+    """Return one model, the minuend, minus another."""
+    difference = difference_between(judged.metric, judged.truth, other, minuend, seed=judged.seed)
     return None if difference is None else DifferenceReport(**asdict(difference))
 
 
 def _alternative_report(judged: Judged, found: Alternative) -> AlternativeReport:
     told = {each.name: getattr(found, each.name) for each in fields(found) if each.name != "outputs"}
     scores = scores_of(judged.truth, found.outputs, judged.metric)
-    return AlternativeReport(**told, scores=scores, difference=_difference(judged, found.outputs))
+    return AlternativeReport(
+        **told,
+        scores=scores,
+        difference=_difference(judged, found.outputs, judged.ensemble),
+        difference_to_single=_difference(judged, judged.single, found.outputs),
+    )
 
 
 def _rows_of(single: SingleResult, dataset: Dataset, model: PartitionedClassifier | PartitionedRegressor) -> list[str]:
@@ -165,6 +172,7 @@ def make_tuning(
     """Return the record of a search and of the ensemble that it gave."""
     told = _told(about, summary, scores, search.best_estimator_, costs)
     best = search.trials_[search.best_index_]
+    corrected, sign = search.corrected_score_, 1.0 if search.metric_.greater_is_better else -1.0
     return Tuning(
         **told | {"notes": [*told["notes"], *_search_notes(search)]},
         sampler=search.sampler,
@@ -172,7 +180,7 @@ def make_tuning(
         best_params=dict(best.params),
         best_trial=best.number,
         best_score=best.scores[best.n_partitions],
-        corrected_score=search.corrected_score_,
+        corrected_score=None if corrected is None else sign * corrected,
         kept=[Configuration(params=params, weight=weight) for params, weight in search.kept_params_],
         n_fits=sum(trial.n_fits for trial in search.trials_),
         search_seconds=search_seconds,

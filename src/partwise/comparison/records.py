@@ -114,6 +114,12 @@ class AlternativeReport(ModelReport):
 
     difference: DifferenceReport | None
     """The ensemble minus this one; null where the metric is not defined for one of them."""
+    difference_to_single: DifferenceReport | None = None
+    """This one minus the single model; null as above."""
+    exactness: str = "approximate"
+    """In what it is the single model on the same rows, and in what it is not."""
+    startup_seconds: float | None = Field(default=None, ge=0)
+    """What it took to start and end its own processes, in no fit time; null where it has none."""
 
 
 class Training(_Record):
@@ -195,7 +201,7 @@ class Comparison(Training):
     difference: DifferenceReport | None
     """Null where the metric is not defined for one of the models."""
     alternatives: dict[str, AlternativeReport] = Field(default_factory=dict)
-    """Further models by name, such as ``incremental``."""
+    """Further models by name: ``incremental``, ``allreduce``."""
 
     @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated properties
     @property

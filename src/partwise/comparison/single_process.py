@@ -28,6 +28,7 @@ from partwise.permutation import keyed_sample
 from partwise.protocols import Encoder
 from partwise.records import OutputKind, Part, TaskFailure
 from partwise.resources import Usage, measure_usage
+from partwise.templates import with_categories
 
 __all__ = ["SingleJob", "SingleModelError", "SingleResult", "fit_in_fresh_process", "iterations"]
 
@@ -104,8 +105,9 @@ def _fit(job: SingleJob) -> tuple[Encoder | None, Usage, FittedPart]:
     with measure_usage() as encoding:
         encoder = None if job.encoder is None else fit_encoder(job.encoder, job.train, job.job.seed)
         matrix = job.train if encoder is None else encoder.transform(job.train)
+    template = with_categories(job.job.template, getattr(encoder, "category_levels_", {}))
     # The same function as for a member: one model is an ensemble of one partition that has all rows.
-    return encoder, encoding, fit_member(job.job, Part(0, matrix, job.y, job.weights))
+    return encoder, encoding, fit_member(replace(job.job, template=template), Part(0, matrix, job.y, job.weights))
 
 
 def _sample(job: SingleJob, n_rows: int) -> SingleJob:

@@ -1,13 +1,13 @@
 """A comparison for the terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from partwise.comparison.cells import leaderboard_table, members_cell, memory_cell, score_cell, signed, workers_cell
-from partwise.comparison.records import Comparison
+from partwise.comparison.records import Comparison, DifferenceReport
 from partwise.comparison.verdict import SCOPE, seconds
 
 __all__ = ["comparison_table"]
@@ -35,19 +35,38 @@ def comparison_table(comparison: Comparison) -> Group:
 
 
 def _alternatives(comparison: Comparison) -> Table:
-    """Return what the user could have instead, with what the ensemble gains or loses against it."""
-    table = Table(title="Alternatives", title_justify="left", title_style="bold", padding=(0, 1))
+    """Return all models side by side, with what each gains or loses against one model, and the ensemble against it."""
+    models = [comparison.single, comparison.ensemble, *comparison.alternatives.values()]
+    table = Table(title="Alternatives, side by side", title_justify="left", title_style="bold", padding=(0, 1))
     table.add_column("")
-    for name in (comparison.metric, "ensemble minus it", "fit", "predict", "peak memory"):
+    for name in ("one model", "ensemble", *comparison.alternatives):
         table.add_column(name, justify="right", overflow="fold")
-    for name, each in comparison.alternatives.items():
-        gap = each.difference
-        span = _NOTHING if gap is None else signed(gap.estimate)
-        if gap is not None and gap.low is not None and gap.high is not None:
-            span = f"{span} ({signed(gap.low)} to {signed(gap.high)})"
-        costs = (seconds(each.fit_seconds), seconds(each.predict_seconds), memory_cell(each.peak_memory_bytes))
-        table.add_row(name, score_cell(each.scores.get(comparison.metric)), span, *costs)
+    others = list(comparison.alternatives.values())
+    table.add_row(comparison.metric, *(score_cell(each.scores.get(comparison.metric)) for each in models))
+    ours = [comparison.difference, *(each.difference_to_single for each in others)]
+    for row in _gaps("minus one model", [None, *ours]):
+        table.add_row(*row)
+    for row in _gaps("ensemble minus it", [comparison.difference, None, *(each.difference for each in others)]):
+        table.add_row(*row)
+    table.add_section()
+    starts = [None, comparison.startup_seconds, *(each.startup_seconds for each in others)]
+    table.add_row("fit", *(seconds(each.fit_seconds) for each in models))
+    table.add_row("start-up, apart", *(_NOTHING if each is None else seconds(each) for each in starts))
+    table.add_row("predict", *(seconds(each.predict_seconds) for each in models))
+    table.add_row("CPU time of fit", *(seconds(each.cpu_seconds) for each in models))
+    table.add_row("peak memory", *(memory_cell(each.peak_memory_bytes) for each in models))
+    table.add_row("training rows", *(f"{each.n_rows:,}" for each in models))
     return table
+
+
+def _gaps(label: str, gaps: Sequence[DifferenceReport | None]) -> Iterator[tuple[str, ...]]:
+    """Yield a row of differences, and one of their intervals."""
+    yield label, *(_NOTHING if gap is None else signed(gap.estimate) for gap in gaps)
+    yield "  interval", *(_NOTHING if gap is None else _span(gap) for gap in gaps)
+
+
+def _span(gap: DifferenceReport) -> str:
+    return _NOTHING if gap.low is None or gap.high is None else f"{signed(gap.low)} to {signed(gap.high)}"
 
 
 def _title(comparison: Comparison) -> str:
@@ -115,5 +134,5 @@ def _places(comparison: Comparison) -> Iterator[Text]:
     ensemble = comparison.ensemble
     yield Text(f"One model: {comparison.single.where}.")
     for name, each in comparison.alternatives.items():
-        yield Text(f"{name.capitalize()}: one model on {each.n_rows:,} rows; {each.where}.")
+        yield Text(f"{name.capitalize()}: one model on {each.n_rows:,} rows; {each.where}; {each.exactness}.")
     yield Text(f"Ensemble: {ensemble.where}; {workers_cell(ensemble)}; {ensemble.exactness}.")

@@ -83,7 +83,7 @@ class TableEncoder(Named):
         categories = {name: dtype for name, dtype in types.items() if isinstance(dtype, pd.CategoricalDtype)}
         self.categories_ = {name: self._ranks(dtype) for name, dtype in categories.items()}
         self.durations_ = [name for name in self.others_ if pd.api.types.is_timedelta64_dtype(_plain(kept[name]))]
-        values, _, names_of_values, names_of_levels = self._blocks(kept, len(table), fit=True)
+        values, levels, names_of_values, names_of_levels = self._blocks(kept, len(table), fit=True)
         self.measures_ = self._measures().fit(values) if names_of_values else None
         if self.measures_ is not None and self.needs.impute:
             gaps = self.measures_.named_transformers["gaps"].features_
@@ -95,6 +95,7 @@ class TableEncoder(Named):
                 "Give at least one row and one column with values."
             )
         self.n_features_in_ = len(names)
+        self.category_levels_ = self._levels(levels, len(self.names_))
         return self
 
     def transform(self, table: pd.DataFrame) -> NDArray[np.float32]:
@@ -113,6 +114,13 @@ class TableEncoder(Named):
         if self.measures_ is not None:
             values = self.measures_.transform(values)
         return np.ascontiguousarray(np.hstack([values, levels], dtype=np.float32))
+
+    def _levels(self, codes: NDArray[Any], n_features: int) -> dict[int, int]:
+        """Return which features are codes of categories, the last ones, and how many levels each has."""
+        if self.needs.categories == "string":
+            return {}
+        first = n_features - codes.shape[1]
+        return {first + place: int(np.nanmax(column, initial=-1)) + 1 for place, column in enumerate(codes.T)}
 
     def _blocks(
         self, columns: dict[str, "pd.Series[Any]"], n_rows: int, *, fit: bool

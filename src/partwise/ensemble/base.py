@@ -35,6 +35,7 @@ from partwise.selection import Auto, asked_for, check_choice
 from partwise.sources import Scan
 from partwise.stores import PartitionStore
 from partwise.tables import GivenRows, MemoryTable, ScannedRows, as_frame, predict_scan
+from partwise.templates import with_categories
 from partwise.validation import check_estimator, read_features, read_scan, read_weights
 
 __all__ = ["PartitionedEstimator"]
@@ -203,6 +204,7 @@ class PartitionedEstimator(BaseEstimator, ABC):
             self.encoder_, table = given.encoded(self.encoder, seed)
         if table.labels is not None:
             self.classes_ = table.labels
+        template = with_categories(template, getattr(self.encoder_, "category_levels_", {}))
         job = FitJob(template=template, seed=seed, cpus=self.cpus_per_member, labels=table.labels)
         return Begun(recipe=recipe, job=job, table=table, executor=executor)
 

@@ -10,7 +10,7 @@ from partwise.evaluation.metrics import (
     scores_of,
 )
 from partwise.evaluation.paired import difference_between, mcnemar_mid_p, score_intervals
-from partwise.evaluation.records import Difference, Growth, Interval, Outputs, Truth, widened
+from partwise.evaluation.records import Difference, Growth, Interval, Outputs, Truth, check_outputs, widened
 from partwise.evaluation.resampling import resamples_for
 from partwise.evaluation.statistic import Statistic
 from partwise.evaluation.sums import ClassSums, Sums, ValueSums, summed
@@ -27,6 +27,7 @@ __all__ = [
     "Truth",
     "ValueSums",
     "check_metric_name",
+    "check_outputs",
     "curve_as_members_are_added",
     "difference_between",
     "mcnemar_mid_p",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import cloudpickle
 import ray
 from ray._private import ray_constants
 from ray._private.services import canonicalize_bootstrap_address  # Ray has no public name for what "auto" means
@@ -33,6 +34,7 @@ __all__ = [
     "largest_memory",
     "most_cpus",
     "on_every_node",
+    "send_files_by_value",
     "shipped_path",
 ]
 
@@ -359,6 +361,16 @@ def _pickled_by_value(work: Callable[..., Any]) -> Iterator[None]:
         yield
     finally:
         ray.cloudpickle.unregister_pickle_by_value(package)
+
+
+def send_files_by_value() -> None:
+    """Let Ray send the classes of files that were named as learners as cloudpickle does: by value.
+
+    Ray has a copy of cloudpickle, with a list of such modules of its own.
+    """
+    for name in cloudpickle.list_registry_pickle_by_value():
+        if name in sys.modules:
+            ray.cloudpickle.register_pickle_by_value(sys.modules[name])
 
 
 def _place(node: dict[str, Any]) -> dict[str, Any]:

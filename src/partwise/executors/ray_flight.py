@@ -13,7 +13,7 @@ from ray import exceptions
 from threadpoolctl import ThreadpoolController
 
 from partwise.attempts import attempt, failure_of, moved_between
-from partwise.executors.ray_cluster import ClusterSize, cause_of, held_cpus, largest_memory
+from partwise.executors.ray_cluster import ClusterSize, cause_of, held_cpus, largest_memory, send_files_by_value
 from partwise.records import FailureReason, Task, TaskFailure, TaskOutcome
 
 __all__ = ["Flight", "Limits"]
@@ -135,6 +135,7 @@ class Flight:
         """Yield the outcomes of tasks as they complete; what is under way is cancelled when nobody wants more."""
         size, looked = self.measure(), time.monotonic()  # first: it connects, and Ray by itself would join any cluster
         inside = held_cpus() is not None
+        send_files_by_value()
         shared_box = [ray.put(self.shared)]
         waiting = iter(tasks)
         try:

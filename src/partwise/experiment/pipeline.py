@@ -19,7 +19,7 @@ from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.errors import PartwiseError
 from partwise.evaluation import Outputs, Truth, widened
 from partwise.executors.ray_tasks import RayExecutor
-from partwise.experiment.alternatives import check_alternatives, incremental_model, wants_incremental
+from partwise.experiment.alternatives import check_alternatives, fit_alternative, wanted_alternatives
 from partwise.experiment.changing import RunChanges
 from partwise.experiment.checking import check_before_reading
 from partwise.experiment.compared_rows import ComparedRows
@@ -156,10 +156,11 @@ def _measure(
     )
     # 8. What the user could have instead.
     alternatives = {}
-    if wants_incremental(config, setup, n_rows=single.n_rows, n_all_rows=model.n_rows_ - model.n_added_rows_):
-        say(f"Fitting one model bit by bit on {model.n_rows_ - model.n_added_rows_:,} rows")
+    n_rows = model.n_rows_ - model.n_added_rows_
+    for name in wanted_alternatives(config, setup, n_rows=single.n_rows, n_all_rows=n_rows):
+        say(f"Fitting one model on {n_rows:,} rows: {name}")
         try:
-            alternatives["incremental"] = incremental_model(config, setup, rows, model, executor)
+            alternatives[name] = fit_alternative(name, config, setup, rows, model, executor)
         except PartwiseError as error:  # it is beside the point of the run, which has its result
             summary.notes.append(str(error))
     comparison = make_comparison(dataset, summary, judged, single, model, costs, alternatives)

@@ -11,7 +11,7 @@ __all__ = ["with_parameters"]
 
 
 def with_parameters(name: str, estimator: Any, params: Mapping[str, Any]) -> Any:
-    """Return the estimator with these parameters; ``step__name`` reaches into a pipeline.
+    """Return a copy of the estimator with these parameters; ``step__name`` reaches into a pipeline.
 
     Raises
     ------

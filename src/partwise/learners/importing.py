@@ -1,9 +1,14 @@
-"""Import an estimator that is named by its path, ``package.module:Name``."""
+"""Import an estimator that is named by its path, ``package.module:Name`` or ``file.py:name``."""
 
+import sys
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from operator import attrgetter
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import cloudpickle
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.utils import get_tags
 
@@ -16,9 +21,28 @@ _METHODS = ("fit", "predict", "get_params", "set_params")
 
 
 def load(path: str) -> Any:
-    """Return what stands under ``package.module:Name``; errors of the import are the caller's."""
-    module, _, name = path.partition(":")
-    return attrgetter(name)(import_module(module))
+    """Return what stands under ``package.module:Name`` or ``file.py:name``; errors of the import are the caller's."""
+    module, _, name = path.rpartition(":")
+    return attrgetter(name)(_module_of_file(Path(module)) if module.endswith(".py") else import_module(module))
+
+
+def _module_of_file(file: Path) -> ModuleType:
+    """Return the module in a file, run once; its classes travel to workers as they are: no worker needs the file."""
+    found = sys.modules.get(file.stem)
+    if found is not None and Path(getattr(found, "__file__", None) or ".").resolve() == file.resolve():
+        return found
+    spec = spec_from_file_location(file.stem, file)
+    if found is not None or spec is None or spec.loader is None:
+        raise ImportError(f"there is a module {file.stem!r} already: rename the file")
+    module = module_from_spec(spec)
+    sys.modules[file.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[file.stem]
+        raise
+    cloudpickle.register_pickle_by_value(module)
+    return module
 
 
 def found_estimator(path: str, task: str) -> Any:
@@ -31,10 +55,10 @@ def found_estimator(path: str, task: str) -> Any:
     """
     try:
         found = load(path)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, OSError, SyntaxError) as error:
         raise InputError(
             f"Learner {path!r} cannot be imported: {type(error).__name__}: {error}. Valid: package.module:Class, "
-            "importable in this Python. Install the package, or start where its module lies."
+            "importable in this Python, or file.py:name. Install the package, or start where its module lies."
         ) from error
     estimator = _unfitted(found, path)
     absent = [method for method in _METHODS if not callable(getattr(estimator, method, None))]

@@ -8,7 +8,8 @@ from partwise.errors import InputError, MissingExtraError, unknown_choice
 from partwise.learners.catalogue import CATALOGUE, Entry
 from partwise.learners.checking import with_parameters
 from partwise.learners.importing import found_estimator, load, needs_of
-from partwise.records import Learner
+from partwise.learners.plugins import foreign_entry, foreign_learners, package_of
+from partwise.records import Learner, LearnerNeeds
 
 __all__ = ["check_learner_name", "learner_names", "make_learner"]
 
@@ -16,7 +17,7 @@ _TASKS = ("classification", "regression")
 
 
 def learner_names(task: Literal["classification", "regression"] | None = None) -> tuple[str, ...]:
-    """Return the names of the learners, of one task or of both, without importing any of them."""
+    """Return the names of partwise's learners, of one task or of both, without importing any of them."""
     if task is None:
         return tuple(CATALOGUE)
     return tuple(name for name, entry in CATALOGUE.items() if _path(entry, task))
@@ -32,8 +33,9 @@ def make_learner(
     Parameters
     ----------
     name
-        One of ``learner_names()``, or ``package.module:Name`` of a scikit-learn-compatible estimator class, an
-        estimator, or a function without arguments that returns one.
+        One of ``learner_names()``; a name that another package declares under the entry point ``partwise.learners``;
+        or ``package.module:Name``, or ``file.py:name``, of a scikit-learn-compatible estimator class, an estimator, or
+        a function without arguments that returns one.
     task
         ``classification`` or ``regression``.
     params
@@ -58,33 +60,54 @@ def make_learner(
     if ":" in name:
         estimator = found_estimator(name, task)
         needs = needs_of(estimator)
+    elif name in CATALOGUE:
+        estimator, needs = _named(CATALOGUE[name], task), CATALOGUE[name].needs
     else:
-        estimator, needs = _named(name, task), CATALOGUE[name].needs
+        estimator, needs = _foreign(name, task)
     return Learner(name=name, estimator=with_parameters(name, estimator, params), needs=needs)
 
 
 def check_learner_name(name: str) -> None:
-    """Refuse a name that is no learner of any task; a path of a class is looked up when the learner is made.
+    """Refuse a name that is no learner of any task; paths, and other packages, are looked into when it is made.
 
     Raises
     ------
     InputError
         If it is none; the nearest and all valid ones are named.
     """
-    if ":" not in name and name not in CATALOGUE:
+    if ":" in name or name in CATALOGUE:
+        return
+    foreign = foreign_learners()
+    if name not in foreign:
         raise unknown_choice(
-            "learner", name, CATALOGUE, hint="Any other estimator is named by its path, package.module:Class."
+            "learner",
+            name,
+            [*CATALOGUE, *foreign],
+            hint="Any other estimator is named by its path, package.module:Class or file.py:name.",
         )
 
 
-def _named(name: str, task: str) -> Any:
-    check_learner_name(name)
-    entry = CATALOGUE[name]
+def _named(entry: Entry, task: str) -> Any:
     path = _path(entry, task)
     if path is None:
         valid = ", ".join(sorted(other for other in CATALOGUE if _path(CATALOGUE[other], task)))
-        raise InputError(f"Learner {name!r} is not for {task}. Use {entry.instead!r} instead. Valid: {valid}.")
+        instead = f" Use {entry.instead!r} instead." if entry.instead else ""
+        raise InputError(f"Learner {entry.name!r} is not for {task}.{instead} Valid: {valid}.")
     return _loaded(entry, path)(**entry.defaults)
+
+
+def _foreign(name: str, task: str) -> tuple[Any, LearnerNeeds]:
+    """Return the estimator of another package, and its needs; errors name the package."""
+    check_learner_name(name)
+    point = foreign_learners()[name]
+    entry = foreign_entry(point)
+    try:
+        if entry is not None:
+            return _named(entry, task), entry.needs
+        estimator = found_estimator(point.value, task)
+    except (ImportError, InputError, AttributeError, TypeError) as error:
+        raise InputError(f"Learner {name!r} of the package {package_of(point)!r} cannot be made: {error}") from error
+    return estimator, needs_of(estimator)
 
 
 def _path(entry: Entry, task: str) -> str | None:
@@ -97,7 +120,7 @@ def _loaded(entry: Entry, path: str) -> Any:
     except ImportError as error:
         if entry.extra is None:
             raise
-        package = path.partition(":")[0]
+        package = (error.name or path.partition(":")[0]).partition(".")[0]
         raise MissingExtraError(
             f"Learner {entry.name!r} needs {package}, which cannot be imported ({error}). Install it with: "
             f'pip install "partwise[{entry.extra}]"'

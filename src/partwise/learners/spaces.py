@@ -24,6 +24,10 @@ class Range:
     log: bool = False
     integer: bool = False
 
+    def __str__(self) -> str:
+        kind = [name for name, holds in (("log", self.log), ("whole", self.integer)) if holds]
+        return f"{self.low:g} to {self.high:g}" + (f" ({', '.join(kind)})" if kind else "")
+
     def __post_init__(self) -> None:
         if not self.low <= self.high:
             raise InputError(f"The range from {self.low!r} to {self.high!r} is empty. Give `low` and `high` in order.")
@@ -45,6 +49,9 @@ class Choice:
 
     values: tuple[Any, ...]
 
+    def __str__(self) -> str:
+        return " | ".join(map(str, self.values))
+
     def __post_init__(self) -> None:
         if not self.values:
             raise InputError("A choice among no values is none. Give at least one.")
@@ -65,6 +72,14 @@ SPACES: Mapping[str, Mapping[str, Dimension]] = {
     "linear_svc": {"C": Range(1e-4, 1e3, log=True)},
     "svc": _LIBSVM,
     "svr": {**_LIBSVM, "epsilon": Range(1e-3, 1.0, log=True)},
+    "nystroem": {
+        "nystroem__gamma": Range(1e-3, 1e1, log=True),
+        "nystroem__n_components": Range(100, 1000, log=True, integer=True),
+    },
+    "random_features": {
+        "features__gamma": Range(1e-3, 1e1, log=True),
+        "features__n_components": Range(300, 3000, log=True, integer=True),
+    },
     "sgd": {"alpha": Range(1e-7, 1e-1, log=True), "penalty": Choice(("l2", "l1", "elasticnet"))},
     "knn": {"n_neighbors": Range(1, 50, log=True, integer=True), "weights": Choice(("uniform", "distance"))},
     "naive_bayes": {"var_smoothing": Range(1e-12, 1e-1, log=True)},
@@ -111,6 +126,19 @@ SPACES: Mapping[str, Mapping[str, Dimension]] = {
         "min_child_samples": Range(1, 100, log=True, integer=True),
         "colsample_bytree": Range(0.3, 1.0),
         "reg_lambda": Range(1e-3, 100.0, log=True),
+    },
+    "catboost": {
+        "learning_rate": Range(0.01, 0.5, log=True),
+        "iterations": Range(50, 500, log=True, integer=True),
+        "depth": Range(3, 10, integer=True),
+        "l2_leaf_reg": Range(0.1, 30.0, log=True),
+    },
+    "torch_mlp": {
+        "learning_rate_init": Range(1e-4, 1e-2, log=True),
+        "weight_decay": Range(1e-7, 1e-2, log=True),
+        "dropout": Range(0.0, 0.5),
+        "batch_size": Choice((64, 128, 256, 512)),
+        "hidden_layer_sizes": Choice(((64,), (128, 64), (256, 128), (256, 256), (512, 256, 128))),
     },
 }
 """For each learner where its parameters are looked for by default; empty where there is nothing to look for.

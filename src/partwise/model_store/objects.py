@@ -15,6 +15,7 @@ __all__ = ["FORMATS", "deserialise", "serialise"]
 FORMATS = ("skops", "cloudpickle")
 """Names of the formats; also the endings of the files. Reading the second runs code that the file brings."""
 
+_EXTRAS = {"catboost": "boosting", "lightgbm": "boosting", "skorch": "torch", "torch": "torch", "xgboost": "boosting"}
 _LEVEL = 1  # at level 6 files are 5 % to 15 % smaller, and forests take twice as long
 
 
@@ -57,7 +58,7 @@ def deserialise(data: bytes, file_format: str, source: str) -> Any:
     Raises
     ------
     MissingExtraError
-        If XGBoost or LightGBM is needed and not installed.
+        If a library of one of the extras is needed and not installed.
     ModelStoreError
         If the bytes hold types outside our list, or cannot be read by the libraries installed here.
     """
@@ -77,9 +78,9 @@ def deserialise(data: bytes, file_format: str, source: str) -> Any:
 
 def _lacking(error: ModuleNotFoundError, source: str) -> ImportError | ModelStoreError:
     missing = (error.name or "").partition(".")[0]
-    if missing in {"xgboost", "lightgbm"}:
+    if missing in _EXTRAS:
         return MissingExtraError(
-            f"{source} needs {missing}, which is not installed. Run: pip install 'partwise[boosting]'."
+            f"{source} needs {missing}, which is not installed. Run: pip install 'partwise[{_EXTRAS[missing]}]'."
         )
     return ModelStoreError(
         f"{source} needs the module {missing!r}, which cannot be imported here. Install it, or put the file that "

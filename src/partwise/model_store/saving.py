@@ -24,7 +24,10 @@ FORMAT_VERSION = 2
 """1 had no ``feature_kinds``."""
 MANIFEST = "model.json"
 
-_LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy", "skops", "skrub", "xgboost", "lightgbm")
+_LIBRARIES = (
+    *("numpy", "pandas", "scikit-learn", "scipy", "skops", "skrub"),
+    *("xgboost", "lightgbm", "catboost", "torch", "skorch"),
+)
 ARRAYS = ("classes", "class_counts", "target_range")
 
 

@@ -57,6 +57,8 @@ _SKLEARN = (
 )
 
 _BOOSTING = (
+    "catboost.core.CatBoostClassifier",
+    "catboost.core.CatBoostRegressor",
     "lightgbm.basic.Booster",
     "lightgbm.sklearn.LGBMClassifier",
     "lightgbm.sklearn.LGBMRegressor",
@@ -82,10 +84,11 @@ TRUSTED: frozenset[str] = frozenset(_SKLEARN + _BOOSTING + _CONTAINERS)
 
 _ROOMS = (
     (("partwise.merging.",), "partwise.merging"),
+    (("partwise.learners.",), "partwise.learners.trusted"),
     # Its import loads skrub, seconds that a model without an encoder need not wait.
     (("partwise.", "skrub."), "partwise.encoders"),
 )
-"""Which type names may be listed by which room, in its ``TRUSTED_TYPES``; loaded only when there are such names."""
+"""Which type names may be listed by which room, or file of one, in its ``TRUSTED_TYPES``; loaded for such names."""
 
 
 def trusted_types(names: Iterable[str]) -> frozenset[str]:

@@ -1,6 +1,6 @@
 """The training rows by which trials are judged, and what a trial scores on them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from partwise.ensemble.elsewhere import NoRows
-from partwise.evaluation import Metric, Outputs, Truth, metric_value
+from partwise.evaluation import Metric, Outputs, Truth, check_outputs
 from partwise.permutation import KeyedPermutation
 from partwise.pool import MemberPool
 from partwise.prediction import value_of
@@ -137,22 +137,28 @@ class Judge:
         outputs[spoken] = predictor.combine(each[:, spoken])
         return outputs
 
-    def score(self, outputs: NDArray[np.float64], kind: OutputKind, chosen: NDArray[np.intp] | None = None) -> float:
-        """Return the metric on the rows that have outputs, NaN where it is not defined.
+    def score(self, outputs: NDArray[np.float64], kind: OutputKind) -> float:
+        """Return the metric on the rows that have outputs, NaN where it is not defined."""
+        return self.statistic(outputs, kind)(np.ones(len(outputs)))
+
+    def statistic(self, outputs: NDArray[np.float64], kind: OutputKind) -> Callable[[NDArray[np.float64]], float]:
+        """Return the metric as a function of how often each row counts, shape (rows,); NaN where it is not defined.
 
         Parameters
         ----------
-        chosen
-            Positions of rows, with repetitions; None means each once.
+        kind
+            What members say; a combiner that loses probabilities makes votes of it.
         """
-        rows = np.arange(len(outputs)) if chosen is None else chosen
-        rows = rows[~np.isnan(outputs[rows, 0])]
-        if len(rows) == 0:
-            return float("nan")
-        truth = Truth(self.rows.y[rows], self.n_classes)
-        said = Outputs.from_array(outputs[rows], kind)
-        if self.rows.weights is None:
-            value = metric_value(self.metric, truth, said)
-            return float("nan") if value is None else value
+        rows = np.flatnonzero(~np.isnan(outputs[:, 0]))
+        if kind != "value" and self.combiner.probabilities == "loses":
+            kind = "vote"
+        truth, said = Truth(self.rows.y[rows], self.n_classes), Outputs.from_array(outputs[rows], kind)
+        check_outputs(truth, said)
         statistic = self.metric.prepare(truth, said)
-        return float("nan") if statistic is None else float(statistic(self.rows.weights[rows]))
+        weights = np.ones(len(rows)) if self.rows.weights is None else self.rows.weights[rows]
+
+        def value(counts: NDArray[np.float64]) -> float:
+            counted = weights * counts[rows]
+            return float(statistic(counted)) if statistic is not None and counted.any() else float("nan")
+
+        return value

@@ -32,20 +32,20 @@ def corrected_score(
     -------
     The mean over 200 resamples, at most the best score itself; None where the metric was defined in none.
     """
+    if len(outputs) == 1:
+        return None
     generator = np.random.default_rng(seed)
     n_rows = len(judge.rows.y)
     sign = 1.0 if judge.metric.greater_is_better else -1.0
-    found = []
-    for _ in range(_RESAMPLES if len(outputs) > 1 else 0):
-        drawn = generator.integers(n_rows, size=n_rows)
-        others = np.setdiff1d(np.arange(n_rows), drawn)
-        scores = {number: sign * judge.score(said, kinds[number], drawn) for number, said in outputs.items()}
-        finite = {number: score for number, score in scores.items() if np.isfinite(score)}
-        if finite:
-            best = max(finite, key=finite.__getitem__)
-            found.append(judge.score(outputs[best], kinds[best], others))
-    finite_scores = [score for score in found if np.isfinite(score)]
-    if not finite_scores:
+    statistics = [judge.statistic(said, kinds[number]) for number, said in outputs.items()]
+    found: list[float] = []
+    for _ in range(_RESAMPLES):
+        counts = np.bincount(generator.integers(n_rows, size=n_rows), minlength=n_rows).astype(np.float64)
+        scores = np.array([sign * statistic(counts) for statistic in statistics])
+        if np.isfinite(scores).any():
+            found.append(sign * statistics[int(np.nanargmax(scores))]((counts == 0).astype(np.float64)))
+    finite = [score for score in found if np.isfinite(score)]
+    if not finite:
         return None
-    whole = max(sign * judge.score(said, kinds[number]) for number, said in outputs.items())
-    return sign * min(whole, sign * float(np.mean(finite_scores)))  # a choice is never pessimistic: the rest is noise
+    best = max(sign * statistic(np.ones(n_rows)) for statistic in statistics)
+    return sign * min(best, float(np.mean(finite)))  # a choice is never pessimistic: the rest is noise

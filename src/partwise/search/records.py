@@ -74,3 +74,8 @@ class SearchTrial:
     def score(self) -> float | None:
         """The score on most partitions, None where there is none."""
         return self.scores[self.n_partitions] if self.scores else None
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether its score counts: one that failed has none, whatever it scored on fewer partitions."""
+        return bool(self.scores) and self.state not in {"failed", "timed_out"}

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from partwise.combiners import Greedy
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
-from partwise.errors import InputError, SearchError
+from partwise.errors import SearchError
 from partwise.pool import AggregatedPredictor, MemberPool
 from partwise.records import Member, MemberEvidence, OutputKind
 from partwise.search.judging import Judge
@@ -29,7 +29,7 @@ def finalists_of(trials: Sequence[SearchTrial], *, maximize: bool) -> list[Searc
     SearchError
         If none was judged.
     """
-    judged = [trial for trial in trials if trial.score is not None and trial.state not in {"failed", "timed_out"}]
+    judged = [trial for trial in trials if trial.is_judged]
     if not judged:
         said = next((trial.reason for trial in trials if trial.reason), "the budget was at its end before any")
         raise SearchError(
@@ -58,11 +58,12 @@ def cv_results(trials: Sequence[SearchTrial], *, maximize: bool) -> dict[str, An
 
     ``mean_test_score`` is the score on most partitions, greater is better (losses are negated); ``rank_test_score``
     ranks trials of more partitions before those of fewer; ``n_partitions`` says how many; ``state`` what became of it.
+    Trials that failed have no score, and come last.
     """
     sign = 1.0 if maximize else -1.0
-    scores = np.array([np.nan if trial.score is None else sign * trial.score for trial in trials])
+    scores = np.array([sign * (trial.score or 0.0) if trial.is_judged else np.nan for trial in trials])
     reached = np.array([trial.n_partitions for trial in trials])
-    order = np.lexsort((-np.nan_to_num(scores, nan=-np.inf), -reached))
+    order = np.lexsort((-scores, np.where(np.isnan(scores), 0, -reached)))
     ranks = np.empty(len(trials), dtype=np.int32)
     ranks[order] = np.arange(1, len(trials) + 1)
     columns: dict[str, Any] = {"params": [dict(trial.params) for trial in trials]}
@@ -90,10 +91,14 @@ def kept_of(
 ) -> list[tuple[SearchTrial, float]]:
     """Return at most so many configurations, and the weight of each, by greedy selection on the judged rows.
 
-    Those that say something of another kind than the best one take no part. Where no weights do better than equal
-    ones on rows held out, the best configurations count alike.
+    Those that say something of another kind than the best one take no part, and of those with the same parameters one
+    does. Where no weights do better than equal ones on rows held out, the best configurations count alike.
     """
-    alike = [trial for trial in finalists if kinds[trial.number] == kinds[finalists[0].number]]
+    kind = kinds[finalists[0].number]
+    alike: list[SearchTrial] = []
+    for trial in finalists:
+        if kinds[trial.number] == kind and all(trial.params != other.params for other in alike):
+            alike.append(trial)
     if keep == 1 or len(alike) == 1:
         return [(alike[0], 1.0)]
     evidence = MemberEvidence(
@@ -106,7 +111,7 @@ def kept_of(
     configurations = tuple(
         Member(partition=place, estimator=None, classes=None, content_digest="") for place in range(len(alike))
     )
-    pool = MemberPool(configurations, judge.n_classes, kinds[alike[0].number])
+    pool = MemberPool(configurations, judge.n_classes, kind)
     weights = Greedy().learn(pool, evidence).weights
     if np.ptp(weights) == 0:
         return [(trial, 1.0) for trial in alike[:keep]]
@@ -115,28 +120,17 @@ def kept_of(
 
 
 def joined(models: Sequence[Model], weights: Sequence[float]) -> Model:
-    """Return one ensemble of the members of all: those of a model share its weight.
-
-    Raises
-    ------
-    InputError
-        If members are combined in a way that does not weigh them.
-    """
+    """Return one ensemble of the members of all: those of a model share its weight as they did in it."""
     if len(models) == 1:
         return models[0]
     model = copy(models[0])
     members: list[Member] = []
     shares: list[float] = []
     for each, weight in zip(models, weights, strict=True):
-        for member in each.members_:
-            members.append(replace(member, partition=len(members)))
-            shares.append(weight / len(each.members_))
-    first = models[0].predictor_
-    if not isinstance(first, AggregatedPredictor):
-        raise InputError(
-            f"keep={len(models)} joins members of several configurations, and combine={model.combine!r} does not weigh "
-            "members. Valid: 'soft', 'vote', 'mean', 'median', or keep=1."
-        )
+        predictor = cast("AggregatedPredictor", each.predictor_)
+        members += [replace(member, partition=len(members) + place) for place, member in enumerate(each.members_)]
+        shares += list(weight * predictor.weights / predictor.weights.sum())
+    first = cast("AggregatedPredictor", models[0].predictor_)
     pool = MemberPool.of(tuple(members), first.pool.n_classes)
     model.members_ = members
     model.predictor_ = replace(first, pool=pool, weights=np.array(shares))

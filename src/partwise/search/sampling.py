@@ -5,14 +5,26 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import optuna
+from optuna.distributions import CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
 
 from partwise.errors import InputError, unknown_choice
+from partwise.search.spaces import Space
 
-__all__ = ["SAMPLERS", "check_sampler", "make_pruner", "make_sampler", "open_study", "rungs_of", "silent"]
+__all__ = [
+    "SAMPLERS",
+    "check_sampler",
+    "check_space",
+    "make_pruner",
+    "make_sampler",
+    "open_study",
+    "rungs_of",
+    "silent",
+]
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "tpe": lambda seed: TPESampler(seed=seed, multivariate=True),
@@ -23,7 +35,11 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
 """Name to a function of the seed: the tree-structured Parzen estimator (Bergstra, Bardenet, Bengio, Kegl, NIPS 2011),
 random search, a grid, CMA-ES (Hansen 2016; it moves numbers, and draws choices at random)."""
 
+_FEWEST_NUMBERS = {"cmaes": 2}
+"""Parameters that are numbers which a sampler must have; it would draw at random without a word."""
 _STUDY = "partwise"
+_OF = "search"
+"""The attribute of a study that says which search it is of."""
 
 
 def check_sampler(name: str) -> None:
@@ -38,8 +54,26 @@ def check_sampler(name: str) -> None:
         raise unknown_choice("sampler", name, SAMPLERS)
 
 
-def make_sampler(name: str, seed: int) -> BaseSampler:
-    """Return the sampler of this name, seeded.
+def check_space(name: str, space: Space) -> None:
+    """Refuse a sampler that cannot move in this space.
+
+    Raises
+    ------
+    InputError
+        If the space has too few parameters that are numbers.
+    """
+    n_numbers = sum(not isinstance(each, CategoricalDistribution) for each in space.distributions.values())
+    if n_numbers < _FEWEST_NUMBERS.get(name, 0):
+        raise InputError(
+            f"sampler={name!r} needs {_FEWEST_NUMBERS[name]} or more parameters that are ranges, and the space has "
+            f"{n_numbers}. Valid here: {', '.join(each for each in SAMPLERS if each not in _FEWEST_NUMBERS)}."
+        )
+
+
+def make_sampler(name: str, seed: int, n_before: int) -> BaseSampler:
+    """Return the sampler of this name for one trial, seeded by the search's seed and the number of trials before it.
+
+    A search that was stopped thus goes on with the trials that it would have made, and repeats none.
 
     Raises
     ------
@@ -49,7 +83,7 @@ def make_sampler(name: str, seed: int) -> BaseSampler:
     check_sampler(name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return SAMPLERS[name](seed)
+        return SAMPLERS[name](int(np.random.SeedSequence((seed, n_before)).generate_state(1)[0]))
 
 
 def make_pruner(reduction_factor: int) -> BasePruner:
@@ -74,19 +108,20 @@ def rungs_of(n_partitions: int, reduction_factor: int) -> list[int]:
     return [*rungs, n_partitions]
 
 
-def open_study(storage: str | None, sampler: BaseSampler, pruner: BasePruner, *, maximize: bool) -> optuna.Study:
+def open_study(storage: str | None, pruner: BasePruner, search: str, *, maximize: bool) -> optuna.Study:
     """Return the study in a database, made where there is none; None keeps it in memory.
+
+    ``search`` is a digest of all that makes scores comparable.
 
     Raises
     ------
     InputError
-        If the database cannot be used.
+        If the database cannot be used, or holds another search.
     """
     try:
         with silent():
-            return optuna.create_study(
+            study = optuna.create_study(
                 storage=storage,
-                sampler=sampler,
                 pruner=pruner,
                 study_name=_STUDY,
                 direction="maximize" if maximize else "minimize",
@@ -97,6 +132,14 @@ def open_study(storage: str | None, sampler: BaseSampler, pruner: BasePruner, *,
             f"The study cannot be kept in {storage!r}: {type(error).__name__}: {str(error).splitlines()[0]}. Give the "
             "address of a database that can be written to, such as sqlite:///study.db or postgresql://host/name."
         ) from error
+    if study.user_attrs.setdefault(_OF, search) != search:
+        raise InputError(
+            f"The study in {storage!r} is another search: of other rows, random_state, partitions, learner, search "
+            "space, metric or versions, so that its scores cannot be compared with new ones. Give a new database, or "
+            "the same settings (a number for random_state)."
+        )
+    study.set_user_attr(_OF, search)
+    return study
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, Self, cast
 
 import numpy as np
@@ -17,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from partwise.assembling import job_of
 from partwise.checkpoints import Checkpoint
 from partwise.combiners import make_combiner
+from partwise.digests import content_digest
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.errors import InputError
 from partwise.evaluation import resolve_metric
@@ -30,7 +30,7 @@ from partwise.search.judging import Judge, gather_rows, kind_of
 from partwise.search.optimism import corrected_score
 from partwise.search.records import SearchPlan, SearchTrial
 from partwise.search.results import best_of, cv_results, finalists_of, joined, kept_of
-from partwise.search.sampling import check_sampler, make_pruner, make_sampler, open_study, rungs_of, silent
+from partwise.search.sampling import check_sampler, check_space, make_pruner, open_study, rungs_of, silent
 from partwise.search.searching import Search
 from partwise.search.spaces import Space
 from partwise.search.units import Bench
@@ -90,7 +90,7 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         Of the best among the trials that were judged on most partitions; losses are negated.
     corrected_score_
         What the best trial would score on rows by which it was not chosen, as far as the choice among the finalists
-        goes (bootstrap bias corrected: Tsamardinos et al., 2018); None where there is one finalist.
+        goes (bootstrap bias corrected: Tsamardinos et al., 2018); None where there is one finalist. Losses are negated.
     cv_results_
         The trials as columns; see ``n_partitions`` and ``state``.
     trials_
@@ -223,8 +223,15 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
                 raise InputError(f"{name}={value!r} is wrong. Valid: a whole number, 1 or more.")
         if self.budget is not None and not (isinstance(self.budget, (int, float)) and self.budget > 0):
             raise InputError(f"budget={self.budget!r} is wrong. Valid: seconds above zero, or None for no limit.")
+        if self.keep > 1 and not self._weighs:
+            raise InputError(
+                f"keep={self.keep} joins the members of several configurations, and combine={self.combine!r} with "
+                f"partitioner={self.partitioner!r} does not weigh members. Valid: combine='soft', 'vote', 'mean', "
+                "'median', 'weighted', or keep=1."
+            )
         check_sampler(self.sampler)
         space = Space(self.param_distributions)
+        check_space(self.sampler, space)
         with_parameters(type(self.estimator).__name__, self.estimator, space.example())
         return space
 
@@ -235,9 +242,8 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
             with tempfile.TemporaryDirectory(prefix="partwise-search-") as place:
                 yield Checkpoint(place, trust=True)  # nobody else writes there
         else:
-            given = self.checkpoint if isinstance(self.checkpoint, Checkpoint) else Checkpoint(str(self.checkpoint))
-            # What holds code once the search has begun is what the search itself wrote.
-            yield replace(given, trust=given.trust or given.code() is None)
+            given = self.checkpoint
+            yield given if isinstance(given, Checkpoint) else Checkpoint(str(given))
 
     @property
     def _kind(self) -> type[PartitionedClassifier] | type[PartitionedRegressor]:
@@ -258,6 +264,15 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
             checkpoint=checkpoint,
             verbose=self.verbose,
         )
+
+    @property
+    def _weighs(self) -> bool:
+        """Whether members of the final ensemble are combined as those of a trial."""
+        if asked_for(self.partitioner, self.combine) is not None:
+            return False
+        if self.partitioner not in (None, Auto.name) and self._trial_partitioner() is None:
+            return False
+        return self.combine is None or not isinstance(self._trial_combiner(), str)
 
     def _trial_partitioner(self) -> str | Partitioner | None:
         """Return how rows are cut for trials: as for the ensemble, where its members are samples of the table."""
@@ -304,17 +319,20 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
             budget=self.budget,
             one_by_one=self.one_by_one,
         )
-        sampler = make_sampler(self.sampler, plan.seed)
-        pruner = make_pruner(self.reduction_factor)
+        job = job_of(recipe, begun.job, table)
+        places = {name: repr(each) for name, each in space.distributions.items()}
+        search = content_digest((checkpoint.key(job, cut), metric.name, plan.rungs, repr(recipe.combiner), places))
+        study = open_study(self.study, make_pruner(self.reduction_factor), search, maximize=metric.greater_is_better)
         return Search(
             plan=plan,
-            study=open_study(self.study, sampler, pruner, maximize=metric.greater_is_better),
+            study=study,
             template=self.estimator,
-            bench=Bench(job_of(recipe, begun.job, table), cut.reader, judged.X),
+            bench=Bench(job, cut.reader, judged.X),
             cut=cut,
             judge=Judge(judged, recipe.combiner, metric, n_classes),
             checkpoint=checkpoint,
             executor=begun.executor,
+            levels=getattr(prototype.encoder_, "category_levels_", {}),
             observe=observe,
         )
 
@@ -331,7 +349,9 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
             )
             for trial in some
         }
-        self.corrected_score_ = corrected_score(search.judge, outputs, kinds, search.plan.seed)
+        corrected = corrected_score(search.judge, outputs, kinds, search.plan.seed)
+        sign = 1.0 if search.judge.metric.greater_is_better else -1.0
+        self.corrected_score_ = None if corrected is None else sign * corrected
         return kept_of(some, outputs, kinds, search.judge, self.keep)
 
     def importances(self) -> dict[str, float]:

@@ -7,7 +7,7 @@ served first; else a new one begins.
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,8 +26,9 @@ from partwise.protocols import CutTable, Executor
 from partwise.records import Member, OutputKind, Task, TaskFailure, TaskOutcome
 from partwise.search.judging import Judge, kind_of
 from partwise.search.records import SearchPlan, SearchTrial, TrialState
-from partwise.search.sampling import silent
+from partwise.search.sampling import make_sampler, silent
 from partwise.search.units import Bench, UnitResult, UnitWork, fit_and_ask
+from partwise.templates import with_categories
 
 __all__ = ["Search"]
 
@@ -57,7 +58,11 @@ class _Running:
 
 @dataclass
 class Search:
-    """A search over one cut table; ``observe`` is called with each trial as it ends."""
+    """A search over one cut table.
+
+    ``levels`` says which features are codes of categories, and of how many; ``observe`` is called with each trial as
+    it ends.
+    """
 
     plan: SearchPlan
     study: Study
@@ -67,6 +72,7 @@ class Search:
     judge: Judge
     checkpoint: Checkpoint
     executor: Executor
+    levels: Mapping[int, int] = field(default_factory=dict)
     observe: Callable[[SearchTrial], None] = lambda _: None
 
     def __post_init__(self) -> None:
@@ -76,9 +82,9 @@ class Search:
         self._running: dict[int, _Running] = {}
         self._units: dict[int, tuple[int, int]] = {}
         self._waiting: deque[tuple[int, int]] = deque()
-        self._fitted: set[tuple[str, int]] = set()
         self._outputs: dict[int, NDArray[np.float64]] = {}
         self._n_units = 0
+        self._readable = self.checkpoint.trust
         self._ends: float | None = None
 
     def run(self) -> list[SearchTrial]:
@@ -115,33 +121,23 @@ class Search:
     def __next__(self) -> Task:
         if self._is_over() or (self.plan.one_by_one and self._units and not self._waiting):
             raise StopIteration
-        unit = self._next_unit()
-        if unit is None and self._begin():
-            unit = self._next_unit()
-        if unit is None:
-            raise StopIteration
+        while (unit := self._free()) is None:
+            if not self._begin():
+                raise StopIteration
+        self._waiting.remove(unit)
         number, partition = unit
         running = self._running[number]
-        if partition not in running.there and (running.kept.key, partition) in self._fitted:
-            running.there = self._there(running.kept)
         there = running.there.get(partition)
-        work = UnitWork(
-            template=running.template,
-            kind=running.kind,
-            rows=None if there is not None else self.cut.payload(partition),
-            kept=running.kept,
-            member=there,
-        )
+        work = self._unit(running.template, running.kind, running.kept, partition, there)
         self._n_units += 1
         self._units[self._n_units] = (number, partition)
         return Task(self._n_units, work, int(self.cut.partitions.sizes[partition]))
 
-    def _next_unit(self) -> tuple[int, int] | None:
-        """Take the first unit that waits, but for those that a trial of the same parameters is at: these are kept."""
-        fitting = {(self._running[number].kept.key, partition) for number, partition in self._units.values()}
-        for place, (number, partition) in enumerate(self._waiting):
-            if (self._running[number].kept.key, partition) not in fitting:
-                del self._waiting[place]
+    def _free(self) -> tuple[int, int] | None:
+        """Return the first unit whose member is not being fitted for another trial of the same parameters."""
+        under_way = {(self._running[number].kept.key, partition) for number, partition in self._units.values()}
+        for number, partition in self._waiting:
+            if (self._running[number].kept.key, partition) not in under_way:
                 return number, partition
         return None
 
@@ -152,20 +148,21 @@ class Search:
         return not self._is_over() and bool(self._waiting or self._n_left() > 0)
 
     def _n_left(self) -> int:
-        states = [each.state for each in self.study.get_trials(deepcopy=False)]
-        return self.plan.n_trials - sum(state != OptunaState.WAITING for state in states)
+        return self.plan.n_trials - self._n_begun()
+
+    def _n_begun(self) -> int:
+        return sum(each.state != OptunaState.WAITING for each in self.study.get_trials(deepcopy=False))
 
     def _prepare(self) -> None:
         """Enqueue what is tried for sure, and take up what an earlier process left."""
         known = self.study.get_trials(deepcopy=False)
-        if not known:
-            if self.plan.first is not None:
-                self.study.enqueue_trial(dict(self.plan.first))
-            if self.plan.sampler == "grid":
-                points = self.plan.space.grid()
-                order = np.random.default_rng(self.plan.seed).permutation(len(points))
-                for place in order[: self.plan.n_trials]:
-                    self.study.enqueue_trial(points[place], skip_if_exists=True)
+        if not known and self.plan.first is not None:
+            self.study.enqueue_trial(dict(self.plan.first))
+        if self.plan.sampler == "grid":
+            points = self.plan.space.grid()
+            order = np.random.default_rng(self.plan.seed).permutation(len(points))
+            for place in order[: self.plan.n_trials]:
+                self.study.enqueue_trial(points[place], skip_if_exists=True)
         for frozen in known:
             if frozen.state == OptunaState.RUNNING:
                 self._start(Trial(self.study, frozen._trial_id))  # noqa: SLF001 - the only way to go on with a trial
@@ -173,6 +170,7 @@ class Search:
     def _begin(self) -> bool:
         """Begin a new trial; return whether there is one with something to do."""
         while self._n_left() > 0:
+            self.study.sampler = make_sampler(self.plan.sampler, self.plan.seed, self._n_begun())
             if self._start(self.study.ask(self.plan.space.distributions)):
                 return True
         return False
@@ -181,19 +179,13 @@ class Search:
         """Return whether the trial could be begun; parameters that the learner refuses end it."""
         params = self.plan.space.parameters(trial.params)
         try:
-            template = with_parameters(type(self.template).__name__, self.template, params)
+            template = self._template_with(params)
         except InputError as error:
             self._tell(trial, SearchTrial(number=trial.number, params=params, state="failed", reason=str(error)))
             return False
-        kept = self.checkpoint.opened(replace(self.bench.job, template=template), self.cut)
-        kind = kind_of(template, self.judge.n_classes)
-        self._running[trial.number] = _Running(trial, params, template, kind, kept, self._there(kept))
+        self._running[trial.number] = _Running(trial, params, template, *self._known(template))
         self._wait_for(trial.number)
         return True
-
-    def _there(self, kept: KeptMembers) -> dict[int, Member]:
-        """Return the members of a trial's parameters that are kept, by partition."""
-        return {member.partition: member for member in kept.loaded(kept.taken(self.cut.partitions))}
 
     def _wait_for(self, number: int) -> None:
         """Put the units that the next rung lacks into the queue, before those of trials that were begun later."""
@@ -214,14 +206,24 @@ class Search:
         result: UnitResult = outcome.value
         if result.fitted is not None:
             running.n_fits += 1
-            if not result.fitted.files:  # its worker does not see the place
-                running.kept.keep(partition, result.fitted, for_driver=False)
-            self._fitted.add((running.kept.key, partition))
-        running.said[partition] = result.outputs
-        running.members[partition] = _spokesman(partition, result, running.there.get(partition))
+            running.kept.settle(replace(outcome, id=partition, value=result.fitted), for_driver=False)
+            if not self._readable:
+                running.kept.taken(self.cut.partitions)  # may they not be read, it is known before time is spent
+                self._readable = True
         running.cpu_seconds += result.cpu_seconds + result.ask_cpu_seconds
-        wanted = self._partitions[: self.plan.rungs[running.rung]]
-        if all(each in running.said for each in wanted):
+        spokesman = _spokesman(partition, result, running.there.get(partition))
+        alike = [other for other, each in self._running.items() if each.kept.key == running.kept.key]
+        for other in alike:
+            if other == number or (other, partition) in self._waiting:
+                self._hear(other, partition, spokesman, result.outputs)
+
+    def _hear(self, number: int, partition: int, member: Member, outputs: NDArray[np.float64]) -> None:
+        """Take what a member says, and judge the trial where it was the last of its rung."""
+        running = self._running[number]
+        running.said[partition], running.members[partition] = outputs, member
+        if (number, partition) in self._waiting:
+            self._waiting.remove((number, partition))
+        if all(each in running.said for each in self._partitions[: self.plan.rungs[running.rung]]):
             self._judge(number, running)
 
     def _judge(self, number: int, running: _Running) -> None:
@@ -264,22 +266,47 @@ class Search:
     def outputs(self, trials: Sequence[SearchTrial]) -> dict[int, NDArray[np.float64]]:
         """Return the combined outputs on the judged rows of trials that were finished, by number.
 
-        Those of trials that an earlier process finished are asked for again; nothing is fitted.
+        The members of trials that an earlier process finished are asked again; those that were not kept are fitted.
         """
-        lacking = [each for each in trials if each.number not in self._outputs]
-        for each in lacking:
-            template = with_parameters(type(self.template).__name__, self.template, each.params)
-            kept = self.checkpoint.opened(replace(self.bench.job, template=template), self.cut)
-            kind = kind_of(template, self.judge.n_classes)
-            members = self._there(kept)
-            works = [
-                Task(place, UnitWork(template=template, kind=kind, rows=None, kept=kept, member=member))
-                for place, member in members.items()
-            ]
-            asked = {outcome.id: outcome for outcome in self.executor.run(fit_and_ask, self.bench, works)}
-            said = {place: value_of(outcome).outputs for place, outcome in asked.items()}
-            self._outputs[each.number] = self.judge.combined(members, said, kind)
+        for each in trials:
+            if each.number not in self._outputs:
+                self._outputs[each.number] = self._asked_again(each)
         return {each.number: self._outputs[each.number] for each in trials}
+
+    def _asked_again(self, trial: SearchTrial) -> NDArray[np.float64]:
+        template = self._template_with(trial.params)
+        kind, kept, there = self._known(template)
+        units = (
+            Task(partition, self._unit(template, kind, kept, partition, there.get(partition)))
+            for partition in self._partitions
+        )
+        said, members = {}, {}
+        for outcome in self.executor.run(fit_and_ask, self.bench, units, members=True):
+            if outcome.duplicate:
+                continue
+            result: UnitResult = value_of(outcome)
+            if result.fitted is not None:
+                kept.settle(replace(outcome, value=result.fitted), for_driver=False)
+            said[outcome.id] = result.outputs
+            members[outcome.id] = _spokesman(outcome.id, result, there.get(outcome.id))
+        return self.judge.combined(members, said, kind)
+
+    def _template_with(self, params: Mapping[str, Any]) -> Any:
+        """Return the learner of a trial, as a fit would prepare it: members are then the same."""
+        template = with_parameters(type(self.template).__name__, self.template, params)
+        return with_categories(template, self.levels)
+
+    def _known(self, template: Any) -> tuple[OutputKind, KeptMembers, dict[int, Member]]:
+        """Return what the members of a configuration say, where they are kept, and those that are there already."""
+        kept = self.checkpoint.opened(replace(self.bench.job, template=template), self.cut)
+        there = {member.partition: member for member in kept.loaded(kept.taken(self.cut.partitions))}
+        return kind_of(template, self.judge.n_classes), kept, there
+
+    def _unit(
+        self, template: Any, kind: OutputKind, kept: KeptMembers, partition: int, there: Member | None
+    ) -> UnitWork:
+        rows = None if there is not None else self.cut.payload(partition)
+        return UnitWork(template=template, kind=kind, rows=rows, kept=kept, member=there)
 
     def _tell(self, trial: Trial, ended: SearchTrial) -> None:
         told = {name: getattr(ended, name) for name in ("state", "cpu_seconds", "n_fits", "started", "reason")}

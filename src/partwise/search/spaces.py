@@ -117,6 +117,10 @@ def _points(distribution: BaseDistribution) -> list[Any]:
         return list(distribution.choices)
     if not isinstance(distribution, (FloatDistribution, IntDistribution)):
         raise InputError(f"A grid cannot be made of {distribution!r}.")
+    if distribution.step is not None and not distribution.log and distribution.high > distribution.low:
+        n_steps = round((distribution.high - distribution.low) / distribution.step)
+        steps = np.unique(np.linspace(0, n_steps, _GRID_POINTS).round().astype(int)).tolist()
+        return [distribution.low + step * distribution.step for step in steps]
     spread = np.geomspace if distribution.log else np.linspace
     points = spread(distribution.low, distribution.high, _GRID_POINTS)
     if isinstance(distribution, IntDistribution):

@@ -62,21 +62,22 @@ def comparison_metrics(comparison: Mapping[str, Any]) -> dict[str, float]:
     """Return the scores, costs and differences of a comparison by name; what is null is left out."""
     further: dict[str, Any] = {}
     for role, report in (comparison.get("alternatives") or {}).items():
-        further |= dict(_model_metrics(role, report)) | dict(_differences(f"difference_to_{role}", report))
+        further |= dict(_model_metrics(role, report))
+        further |= dict(_differences(f"difference_to_{role}", report["difference"]))
+        further |= dict(_differences(f"{role}_difference", report.get("difference_to_single")))
     return training_metrics(comparison) | numbers(
         {
             **dict(_model_metrics("single", comparison["single"])),
-            **dict(_differences("difference", comparison)),
+            **dict(_differences("difference", comparison["difference"])),
             **{name: comparison.get(name) for name in ("speedup", "efficiency")},
             **further,
         }
     )
 
 
-def _differences(prefix: str, report: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    difference = report.get("difference") or {}
+def _differences(prefix: str, difference: Mapping[str, Any] | None) -> Iterator[tuple[str, Any]]:
     for name in ("estimate", "low", "high", "p_value"):
-        yield f"{prefix}_{name}", difference.get(name)
+        yield f"{prefix}_{name}", (difference or {}).get(name)
 
 
 def training_metrics(training: Mapping[str, Any]) -> dict[str, float]:

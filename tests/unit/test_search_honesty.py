@@ -1,0 +1,195 @@
+"""Scores of a search are honest: no row judges who was fitted on it, and what luck adds to the best is told."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import accuracy_score, roc_auc_score
+
+import partwise
+from fake_learners import Memorises, SaysItsNumber
+from partwise import PartitionedClassifier, PartitionedSearchCV, Range
+from partwise.combiners import Soft
+from partwise.evaluation import resolve_metric
+from partwise.search.judging import Judge, JudgedRows
+from partwise.search.optimism import corrected_score
+
+RNG = np.random.default_rng(0)
+C = {"C": Range(1e-3, 1e2, log=True)}
+
+
+def _search(learner, space, **arguments):
+    return PartitionedSearchCV(
+        learner, space, **{"n_partitions": 4, "executor": "inline", "random_state": 0, "n_trials": 4} | arguments
+    )
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(40, 120), st.integers(2, 5), st.integers(1, 4), st.integers(0, 99), st.booleans())
+def test_no_row_judges_a_member_that_was_fitted_on_it(n_rows, n_partitions, reduction_factor, seed, shuffled):
+    """Members that know their own rows by heart, and say 'no' of all others, score what 'no' scores, on every rung."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_rows, 2))
+    y = np.where(rng.permutation(n_rows) % 3 == 0, "yes", "no")
+    partitioner = "shuffled" if shuffled else None
+    search = _search(
+        Memorises(),
+        {"unused": [0, 1]},
+        n_partitions=n_partitions,
+        reduction_factor=reduction_factor,
+        random_state=seed,
+        n_trials=2,
+        partitioner=partitioner,
+    ).fit(X, y)
+    parts = PartitionedClassifier(
+        Memorises(), n_partitions=n_partitions, executor="inline", random_state=seed, partitioner=partitioner
+    )
+    rows = parts.fit(X, y).partitions_.rows
+    for trial in search.trials_:
+        for n_seen, score in trial.scores.items():
+            judged = np.delete(np.arange(n_rows), rows[0]) if n_seen == 1 else np.arange(n_rows)
+            assert score == pytest.approx((y[judged] == "no").mean()), (trial, n_seen)
+
+
+def test_scores_are_those_of_the_ensembles_own_evidence():
+    """A finished trial scores what the ensemble of its members scores out of partition."""
+    X = RNG.normal(size=(300, 4))
+    y = (X[:, 0] + RNG.normal(size=300) > 0).astype(int)
+    search = _search(LogisticRegression(), C, scoring="roc_auc", reduction_factor=1, n_trials=2).fit(X, y)
+    for trial in search.trials_:
+        alone = PartitionedClassifier(
+            LogisticRegression(**trial.params), n_partitions=4, executor="inline", random_state=0, out_of_partition=True
+        ).fit(X, y)
+        assert trial.score == pytest.approx(roc_auc_score(y, alone.out_of_partition_outputs_[:, 1]))
+
+
+def test_groups_never_cross():
+    """With groups, no member judges a row whose group it has seen: knowing the group by heart does not help."""
+    groups = np.repeat(np.arange(40), 5)
+    X = np.repeat(RNG.normal(size=(40, 2)), 5, axis=0)
+    y = np.repeat(np.where(np.arange(40) % 3 == 0, "yes", "no"), 5)
+    search = _search(Memorises(), {"unused": [0, 1]}, partitioner="grouped", n_trials=2, reduction_factor=1)
+    assert search.fit(X, y, groups=groups).best_score_ == pytest.approx((y == "no").mean())
+
+
+def test_weights_count_in_scores():
+    """Rows that judge count by their weights; those of weight zero do not."""
+    X = RNG.normal(size=(200, 2))
+    y = np.where(np.arange(200) % 3 == 0, "yes", "no")
+    weights = np.where(y == "yes", 3.0, 1.0) * (np.arange(200) % 2)
+    search = _search(LogisticRegression(), {"C": [1e-9]}, n_trials=1).fit(X, y, sample_weight=weights)
+    said = search.predict(X)
+    assert search.best_score_ == pytest.approx(accuracy_score(y, said, sample_weight=weights), abs=0.05)
+    assert search.best_score_ != pytest.approx(accuracy_score(y, said), abs=0.05)
+
+
+def test_a_partition_of_weight_zero():
+    """A partition without weight has no member: trials and ensemble go on with the others."""
+    X = RNG.normal(size=(200, 3))
+    y = (X[:, 0] > 0).astype(int)
+    cut = PartitionedClassifier(LogisticRegression(), n_partitions=4, executor="inline", random_state=0).fit(X, y)
+    weights = np.ones(200)
+    weights[cut.partitions_.rows[0]] = 0.0
+    search = _search(LogisticRegression(), C, n_trials=2).fit(X, y, sample_weight=weights)
+    assert [member.partition for member in search.best_estimator_.members_] == [1, 2, 3]
+    assert sum(trial.n_fits for trial in search.trials_) <= 2 * 3
+    assert all(trial.state in {"finished", "pruned"} for trial in search.trials_)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_a_scanned_table_gives_the_same_trials(tmp_path, task):
+    """A table that is never read into memory gives the trials of the same rows in memory."""
+    X = pd.DataFrame(RNG.normal(size=(300, 3)), columns=["a", "b", "c"])
+    score = X["a"] + RNG.normal(size=300)
+    y = np.where(score > 0, "yes", "no") if task == "classification" else score.to_numpy()
+    X.assign(y=y).to_parquet(tmp_path / "table.parquet", row_group_size=100)
+    learner = LogisticRegression() if task == "classification" else Ridge()
+    space = {"C" if task == "classification" else "alpha": Range(1e-3, 1e2, log=True)}
+    memory = _search(learner, space, encoder="table").fit(X, y)
+    arguments = {"encoder": "table", "storage": str(tmp_path / "store")}
+    scanned = _search(learner, space, **arguments).fit(partwise.scan(str(tmp_path / "table.parquet"), target="y"))
+    assert [trial.params for trial in memory.trials_] == [trial.params for trial in scanned.trials_]
+    assert [trial.state for trial in memory.trials_] == [trial.state for trial in scanned.trials_]
+    for here, there in zip(memory.trials_, scanned.trials_, strict=True):
+        assert there.scores == pytest.approx(here.scores)
+    assert np.array_equal(memory.predict(X), scanned.predict(X))
+
+
+def _judge(y, n_classes=2, weights=None):
+    rows = JudgedRows(None, y, weights, np.zeros((2, len(y)), dtype=bool))
+    return Judge(rows, Soft(), resolve_metric(None, n_classes), n_classes)
+
+
+def _said(right):
+    """Return probabilities that are right, or wrong, about rows of class 0."""
+    return np.column_stack([right, ~right]).astype(float)
+
+
+def _corrected(judge, outputs, seed=0):
+    said = dict(enumerate(outputs))
+    return corrected_score(judge, said, dict.fromkeys(said, "probability"), seed)
+
+
+def test_the_best_of_many_guesses_is_corrected():
+    """Of 100 trials that guess, the best looks better than chance; corrected, on the mean of five tables, it is not."""
+    best, corrected = [], []
+    for _ in range(5):
+        y = np.zeros(400, dtype=int)
+        right = RNG.random((100, 400)) < 0.5
+        best.append(right.mean(axis=1).max())
+        corrected.append(_corrected(_judge(y), [_said(each) for each in right]))
+    assert np.mean(best) > 0.55
+    assert np.mean(corrected) == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_clear_winner_is_hardly_corrected():
+    """Where one trial is far better than all others, luck has no part in the choice."""
+    y = np.zeros(1_000, dtype=int)
+    outputs = [_said(RNG.random(1_000) < share) for share in (0.9, 0.5, 0.5, 0.5)]
+    assert _corrected(_judge(y), outputs) == pytest.approx(_judge(y).score(outputs[0], "probability"), abs=0.005)
+
+
+def test_a_correction_never_adds():
+    """The corrected score is at most the best one: of like trials it is the same."""
+    y = np.zeros(50, dtype=int)
+    outputs = [_said(np.arange(50) % 10 != 0)] * 2
+    judge = _judge(y)
+    for seed in range(5):
+        assert _corrected(judge, outputs, seed) <= judge.score(outputs[0], "probability")
+        assert _corrected(judge, outputs, seed) == pytest.approx(0.9, abs=0.02)
+
+
+def test_one_trial_has_nothing_to_correct():
+    assert _corrected(_judge(np.zeros(50, dtype=int)), [_said(np.ones(50, dtype=bool))]) is None
+
+
+def test_weights_count_in_the_correction():
+    """Rows of weight zero take no part in the correction either."""
+    weights = (np.arange(200) % 2).astype(float)
+    right = RNG.random((2, 200)) < 0.5
+    right[:, weights > 0] = True
+    judge = _judge(np.zeros(200, dtype=int), weights=weights)
+    assert _corrected(judge, [_said(each) for each in right]) == pytest.approx(1.0)
+
+
+def test_random_labels():
+    """On labels of chance the best trial scores above it, and its corrected score does not."""
+    X = RNG.normal(size=(400, 3))
+    best, corrected = [], []
+    for seed in range(2):
+        y = np.random.default_rng(seed).permutation(np.arange(400) % 2)
+        search = _search(
+            SaysItsNumber(),
+            {"number": Range(1, 10_000, integer=True)},
+            n_trials=20,
+            sampler="random",
+            reduction_factor=1,
+            n_partitions=2,
+            random_state=seed,
+        ).fit(X, y)
+        best.append(search.best_score_)
+        corrected.append(search.corrected_score_)
+    assert min(best) > 0.53
+    assert np.mean(corrected) == pytest.approx(0.5, abs=0.03)

@@ -1,0 +1,173 @@
+"""A search that was stopped goes on where it was: no finished trial is made again, and no member fitted again."""
+
+import optuna
+import pytest
+from sklearn.datasets import make_classification
+from sklearn.linear_model import LogisticRegression
+
+from fake_learners import InterruptedOnce, Misbehaves, NotesFits
+from partwise import Checkpoint, PartitionedSearchCV, Range
+from partwise.errors import InputError, ModelStoreError
+
+X, Y = make_classification(n_samples=300, n_features=5, flip_y=0.1, random_state=0)
+C = {"C": Range(1e-3, 1e2, log=True)}
+C_AND_TOL = C | {"tol": Range(1e-5, 1e-2, log=True)}
+
+
+def _search(learner, tmp_path, space=C, **arguments):
+    defaults = {
+        "n_partitions": 4,
+        "executor": "inline",
+        "random_state": 0,
+        "study": f"sqlite:///{tmp_path}/study.db",
+        "checkpoint": Checkpoint(str(tmp_path / "members"), trust=True),
+    }
+    return PartitionedSearchCV(learner, space, **defaults | arguments)
+
+
+def _told(search):
+    return [(trial.number, trial.params, trial.state, trial.scores) for trial in search.trials_]
+
+
+def _n_fits(search):
+    return sum(trial.n_fits for trial in search.trials_)
+
+
+def _stop_after(n_trials):
+    """Return an observer that interrupts the search as Ctrl-C would, when so many trials have ended."""
+    seen = []
+
+    def observe(trial):
+        seen.append(trial)
+        if len(seen) == n_trials:
+            raise KeyboardInterrupt
+
+    return observe
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """The folder with the study of a search."""
+    folder = tmp_path_factory.mktemp("searched")
+    _search(LogisticRegression(), folder, n_trials=1).fit(X, Y)
+    return folder
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "grid", "cmaes"])
+def test_more_trials(tmp_path, sampler):
+    """A search of 6 trials after one of 3 makes the 3 that are lacking, those that it would have made at once."""
+    learner = LogisticRegression()
+    settings = {"sampler": sampler, "space": C_AND_TOL}
+    first = _search(learner, tmp_path, n_trials=3, **settings).fit(X, Y)
+    more = _search(learner, tmp_path, n_trials=6, **settings).fit(X, Y)
+    at_once = _search(learner, tmp_path, n_trials=6, study=None, checkpoint=None, **settings).fit(X, Y)
+    assert _told(more)[:3] == _told(first)
+    assert _told(more) == _told(at_once)
+    assert len({str(trial.params) for trial in more.trials_}) == 6
+    assert _n_fits(more) == _n_fits(at_once)
+    assert more.corrected_score_ == pytest.approx(at_once.corrected_score_)
+
+
+def test_nothing_left_to_do(tmp_path):
+    """A search that has ended gives the same once more, and fits nothing."""
+    place = tmp_path / "fits"
+    search = _search(NotesFits(str(place)), tmp_path, n_trials=4)
+    first = _told(search.fit(X, Y))
+    fits = place.read_text()
+    assert _told(search.fit(X, Y)) == first
+    assert place.read_text() == fits
+
+
+def test_interrupted(tmp_path):
+    """A search that was interrupted makes the trials that it would have made, and fits no member twice."""
+    place = tmp_path / "fits"
+    search = _search(NotesFits(str(place)), tmp_path, n_trials=5)
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(X, Y, observe=_stop_after(2))
+    resumed = _told(search.fit(X, Y))
+    fits = place.read_text().splitlines()
+    assert len(fits) == len(set(fits))
+    search.set_params(study=None, checkpoint=None).fit(X, Y)
+    assert _told(search) == resumed
+
+
+def test_interrupted_in_a_trial(tmp_path):
+    """A trial that was under way is taken up: it counts once, and its members are asked, not fitted again."""
+    place = tmp_path / "fits"
+    search = _search(InterruptedOnce(str(place)), tmp_path, n_trials=3)
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(X, Y)
+    search.fit(X, Y)
+    fits = place.read_text().splitlines()
+    assert len(fits) == len(set(fits)) == _n_fits(search) + 2
+    assert [trial.number for trial in search.trials_] == [0, 1, 2]
+    assert {trial.state for trial in search.trials_} <= {"finished", "pruned"}
+
+
+def test_without_members(tmp_path):
+    """Where a study was kept but no members were, those of the best trials are fitted again, and no trial is."""
+    place = tmp_path / "fits"
+    first = _search(NotesFits(str(place)), tmp_path, n_trials=4, checkpoint=None).fit(X, Y)
+    fits = place.read_text().splitlines()
+    again = _search(NotesFits(str(place)), tmp_path, n_trials=4, checkpoint=None).fit(X, Y)
+    finished = sum(trial.state == "finished" for trial in first.trials_)
+    assert _told(again) == _told(first)
+    assert len(place.read_text().splitlines()) == len(fits) + 4 * finished
+    assert again.corrected_score_ == pytest.approx(first.corrected_score_)
+
+
+def test_optuna_opens_the_study(tmp_path):
+    """Optuna, and with it its dashboard, opens the study: the states of trials, their scores on each rung, the best."""
+    search = _search(Misbehaves(), tmp_path, space={"how": ["fits", "raises"]}, sampler="grid").fit(X, Y)
+    study = optuna.load_study(study_name="partwise", storage=f"sqlite:///{tmp_path}/study.db")
+    states = {trial.params["how"]: trial.state.name for trial in study.trials}
+    assert states == {"fits": "COMPLETE", "raises": "FAIL"}
+    assert study.best_params == search.best_params_
+    assert study.best_value == search.best_score_
+    assert study.best_trial.intermediate_values == search.trials_[search.best_index_].scores
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"random_state": 1},
+        {"n_partitions": 3},
+        {"reduction_factor": 3},
+        {"scoring": "log_loss"},
+        {"space": {"C": Range(1e-2, 1e2, log=True)}},
+        {"learner": LogisticRegression(class_weight="balanced")},
+        {"rows": slice(1, None)},
+    ],
+)
+def test_another_search_is_refused(searched, changed):
+    """The study of another search, whose scores cannot be compared, is refused."""
+    arguments = {"learner": LogisticRegression(), "n_trials": 2, "rows": slice(None)} | changed
+    rows = arguments.pop("rows")
+    with pytest.raises(InputError, match="another search"):
+        _search(tmp_path=searched, **arguments).fit(X[rows], Y[rows])
+
+
+def test_another_sampler_goes_on(tmp_path):
+    """A study may be gone on with by another sampler: what it has is no less comparable."""
+    _search(LogisticRegression(), tmp_path, n_trials=2, sampler="random").fit(X, Y)
+    search = _search(LogisticRegression(), tmp_path, n_trials=4, sampler="tpe").fit(X, Y)
+    assert len(search.trials_) == 4
+
+
+def test_members_that_may_not_be_read_are_told_at_once(tmp_path):
+    """Members that only pickle holds, in a checkpoint that is not trusted, end the search at its first fit."""
+    place = tmp_path / "fits"
+    search = _search(NotesFits(str(place)), tmp_path, n_trials=20, checkpoint=str(tmp_path / "members"))
+    with pytest.raises(ModelStoreError, match="trust=True"):
+        search.fit(X, Y)
+    assert len(place.read_text().splitlines()) == 1
+
+
+def test_the_budget_is_that_of_all_processes(tmp_path):
+    """What an earlier process spent of the budget is not to be had again."""
+    settings = {"space": {"var_smoothing": Range(1e-9, 1.0, log=True)}, "n_trials": 50}
+    first = _search(Misbehaves("naps"), tmp_path, budget=1.5, **settings).fit(X, Y)
+    again = _search(Misbehaves("naps"), tmp_path, budget=1.5, **settings).fit(X, Y)
+    assert [trial.number for trial in again.trials_] == [trial.number for trial in first.trials_]
+    more = _search(Misbehaves("naps"), tmp_path, budget=3.0, **settings).fit(X, Y)
+    assert len(more.trials_) > len(first.trials_)

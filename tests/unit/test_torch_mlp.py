@@ -1,0 +1,205 @@
+"""Facts about the networks of PyTorch."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris, make_regression
+from sklearn.utils import check_X_y
+from sklearn.utils.estimator_checks import check_estimator
+
+pytest.importorskip("skorch", reason="PyTorch and skorch are not installed: make install-torch")
+
+import torch
+from skorch import NeuralNetClassifier
+
+from partwise import PartitionedClassifier
+from partwise.digests import content_digest
+from partwise.errors import ConfigurationError, InputError
+from partwise.learners import make_learner
+from partwise.learners.held_back import held_back
+from partwise.learners.torch_mlp import TorchMLPClassifier, TorchMLPRegressor
+from partwise.learners.torch_net import indices_of
+from partwise.model_store import deserialise, serialise
+
+X, Y = check_X_y(*load_iris(return_X_y=True), dtype=np.float32)
+SMALL = {"n_jobs": 1, "hidden_layer_sizes": (16,), "learning_rate_init": 0.01, "max_iter": 40}
+_TO_ROUNDING = "predictions of a batch and of its parts differ in the last digit of 32 bits"
+_HELD_BACK = "other rows are held back, and in other batches, when rows are repeated"
+EXPECTED = {
+    "check_methods_subset_invariance": _TO_ROUNDING,
+    "check_methods_sample_order_invariance": _TO_ROUNDING,
+    "check_sample_weight_equivalence_on_dense_data": _HELD_BACK,
+}
+
+
+def _tiny(**settings):
+    return TorchMLPClassifier(**SMALL | {"random_state": 0} | settings)
+
+
+@pytest.mark.parametrize("kind", [TorchMLPClassifier, TorchMLPRegressor])
+def test_they_are_estimators_of_scikit_learn(kind):
+    """Both pass scikit-learn's checks, but for those that rounding and held-back rows rule out."""
+    results = check_estimator(kind(**SMALL | {"max_iter": 20}), on_fail=None, on_skip=None)
+    failed = {each["check_name"] for each in results if each["status"] == "failed"}
+    assert failed <= set(EXPECTED)
+
+
+def test_the_same_rows_and_seed_give_the_same_digest():
+    """Another seed gives another; what PyTorch's own generator stood at does not count, and is left alone."""
+    first = content_digest(_tiny().fit(X, Y).state_)
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    assert content_digest(_tiny().fit(X, Y).state_) == first
+    assert torch.equal(torch.get_rng_state(), before)
+    assert content_digest(_tiny(random_state=1).fit(X, Y).state_) != first
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_members_are_the_same_in_process_and_on_ray():
+    """Digests of all members agree."""
+    fits = [
+        PartitionedClassifier(_tiny(random_state=None), n_partitions=3, executor=executor, random_state=1).fit(X, Y)
+        for executor in ("inline", "ray")
+    ]
+    digests = [[member.content_digest for member in fit.members_] for fit in fits]
+    assert digests[0] == digests[1]
+    assert len(set(digests[0])) == 3
+
+
+def test_a_class_with_a_single_row_is_learned():
+    """Rows are held back by class, and a class never loses its last one."""
+    y = np.where(np.arange(len(Y)) == 0, 3, Y)
+    model = _tiny(max_iter=2).fit(X, y)
+    assert model.predict_proba(X).shape == (150, 4)
+    held = held_back(y, 0.1, 0, by_class=True)
+    assert not held[0]
+    assert np.bincount(y[held]).tolist() == [5, 5, 5]
+
+
+def test_training_stops_early():
+    """On noise, with patience of one pass, it ends long before the last."""
+    noise = np.random.default_rng(0).integers(0, 2, len(X))
+    assert _tiny(n_iter_no_change=1, max_iter=200).fit(X, noise).n_iter_ < 50
+
+
+def test_categories_are_embedded_and_unseen_ones_predicted():
+    """Codes of many levels have an embedding; unseen (-1), missing (-2, NaN) and later levels have a place in it."""
+    codes = np.arange(300, dtype=np.float32)[:, None] % 30
+    model = _tiny(categorical_features=[0]).fit(codes, (codes[:, 0] * 7 % 3 == 1))
+    assert model.state_["embeddings.0.weight"].shape == (32, 11)
+    assert model.score(codes, (codes[:, 0] * 7 % 3 == 1)) == 1.0
+    assert np.isfinite(model.predict_proba(np.array([[-1], [-2], [99]]))).all()
+    assert indices_of(np.array([[-2.0], [np.nan], [-1.0], [0.0], [29.0], [30.0]]), [30])[:, 0].tolist() == [
+        0,
+        0,
+        1,
+        2,
+        31,
+        1,
+    ]
+
+
+def test_weights_count():
+    """Rows that contradict each other are decided by their weights."""
+    twice, labels = np.concatenate([X, X]), np.concatenate([np.zeros(150, int), np.ones(150, int)])
+    model = _tiny().fit(twice, labels, sample_weight=np.repeat([9.0, 1.0], 150))
+    assert 0.02 < model.predict_proba(X)[:, 1].mean() < 0.25
+
+
+def test_numbers_of_any_scale_are_learned():
+    """Features and targets are standardised within; several targets are several columns."""
+    features, values = make_regression(400, 4, n_targets=2, random_state=0)
+    model = TorchMLPRegressor(**SMALL, random_state=0).fit(1e4 * features + 1e5, 1e3 * values - 1e6)
+    assert model.score(1e4 * features + 1e5, 1e3 * values - 1e6) > 0.95
+
+
+def test_it_is_stored_without_pickle():
+    """Skops holds a fitted network within partwise's own list of types, and reads the same predictions back."""
+    model = _tiny(categorical_features=[3]).fit(X, Y)
+    file_format, data = serialise(model)
+    assert file_format == "skops"
+    assert (deserialise(data, file_format, "here").predict_proba(X) == model.predict_proba(X)).all()
+
+
+def test_wrong_settings_are_told_at_once():
+    """Two invalid values make two mistakes."""
+    with pytest.raises(ConfigurationError) as caught:
+        make_learner("torch_mlp", "classification", {"dropout": 1.5, "batch_size": 0})
+    assert len(caught.value.mistakes) == 2
+
+
+def test_a_fit_that_is_interrupted_is_no_model(monkeypatch):
+    """Ctrl-C is not taken for early stopping, as skorch's own loop takes it."""
+    import partwise.learners.torch_net as net  # noqa: PLC0415 - what is to be interrupted
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(net._Batches, "__iter__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _tiny().fit(X, Y)
+
+
+class Linear(torch.nn.Module):
+    """A user's own module."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 3)
+
+    def forward(self, rows):
+        return self.layer(rows)
+
+
+def _nets(executor):
+    net = NeuralNetClassifier(Linear, criterion=torch.nn.CrossEntropyLoss, max_epochs=3, verbose=0, train_split=None)
+    return PartitionedClassifier(net, n_partitions=3, executor=executor, random_state=1).fit(X, Y)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_any_module_is_a_learner_by_skorch():
+    """Members of a user's own module are seeded, and have the same digests in process and on Ray."""
+    here, there = _nets("inline"), _nets("ray")
+    assert here.predict_proba(X).shape == (150, 3)
+    digests = [member.content_digest for member in here.members_]
+    assert digests == [member.content_digest for member in there.members_]
+    assert len(set(digests)) == 3
+
+
+def test_the_digest_of_a_net_is_of_its_weights():
+    """A copy through pickle has it too, and one whose weights differ has another."""
+    net = _nets("inline").members_[0].estimator
+    digest = content_digest(net)
+    assert content_digest(pickle.loads(pickle.dumps(net))) == digest  # noqa: S301 - our own bytes
+    with torch.no_grad():
+        net.module_.layer.bias[0] += 1
+    assert content_digest(net) != digest
+
+
+def _averaged(**settings):
+    learner = _tiny(random_state=None, max_iter=30, early_stopping=False, **settings)
+    return PartitionedClassifier(
+        learner, n_partitions=3, combine="average_weights", executor="inline", random_state=1
+    ).fit(X, Y)
+
+
+def test_members_that_started_alike_are_averaged():
+    """All weights are means over the members, and the one network predicts well."""
+    model = _averaged(init_seed=5)
+    whole = model.predictor_.pool.members[0].estimator
+    states = [member.estimator.state_ for member in model.members_]
+    for name, array in whole.state_.items():
+        np.testing.assert_allclose(array, np.mean([state[name] for state in states], axis=0), atol=1e-6)
+    assert model.score(X, Y) > 0.8
+
+
+def test_members_of_other_starts_are_refused_and_told_why():
+    """Without init_seed nothing is fitted; networks that did not start alike are refused by their start."""
+    with pytest.raises(InputError, match=r"first hidden unit has nothing in common(.|\n)*init_seed=0"):
+        _averaged()
+    first, second = (_tiny(max_iter=1, init_seed=seed).fit(X, Y) for seed in (1, 2))
+    with pytest.raises(InputError, match="did not start from the same weights"):
+        first.averaged([second], np.array([0.5, 0.5]))
+    with pytest.raises(InputError, match="other shapes"):
+        first.averaged([_tiny(max_iter=1, init_seed=1).fit(X, Y > 0)], np.array([0.5, 0.5]))

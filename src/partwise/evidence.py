@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from partwise.buffers import call_writable
 from partwise.errors import InputError
 from partwise.moments import Moments
-from partwise.permutation import KeyedPermutation
+from partwise.permutation import KeyedChoice, KeyedPermutation
 from partwise.pool import MemberPool, member_losses, scores_of_losses
 from partwise.prediction import value_of
 from partwise.protocols import Aggregate, CutTable, Executor, LearningCombiner, PartReader
@@ -94,7 +94,7 @@ def collect_member_evidence(pool: MemberPool, cut: CutTable, executor: Executor)
     """Return what each member says about training rows that it never saw: all rows, or as many as may be held."""
     _check(pool)
     most = max(1, cut.largest_evidence // (len(pool.members) * (pool.n_classes or 1)))
-    chosen = None if cut.n_rows <= most else _Chosen(KeyedPermutation(cut.n_rows, (most,)), most)
+    chosen = None if cut.n_rows <= most else KeyedChoice(KeyedPermutation(cut.n_rows, (most,)), most)
     gathered: list[_Each] = []
     cpu_seconds = 0.0
     for outcome in executor.run(_describe_each, (pool, cut.reader), cut.blocks(chosen)):
@@ -124,17 +124,6 @@ def cross_fitted(combiner: LearningCombiner, pool: MemberPool, evidence: MemberE
         outputs[held] = said
     assert outputs is not None  # noqa: S101 - there is at least one row
     return outputs
-
-
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    """A keyed sample of so many rows, told row by row."""
-
-    permutation: KeyedPermutation
-    size: int
-
-    def __call__(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
-        return self.permutation(positions) < self.size
 
 
 def _check(pool: MemberPool) -> None:

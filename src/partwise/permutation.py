@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SAMPLED_ROWS", "KeyedPermutation", "drawn_sample", "keyed_sample", "mix", "rows_for_cut"]
+__all__ = ["SAMPLED_ROWS", "KeyedChoice", "KeyedPermutation", "drawn_sample", "keyed_sample", "mix", "rows_for_cut"]
 
 SAMPLED_ROWS = 200_000
 """Rows from which a cut learns at least, where the table has so many, and they are not wide."""
@@ -77,6 +77,18 @@ class KeyedPermutation:
 def drawn_sample(n_rows: int, size: int, seed: int) -> NDArray[np.int64]:
     """Return positions of a random sample of the rows, as they are drawn: the first of them are a smaller sample."""
     return KeyedPermutation(n_rows, (seed,))(np.arange(min(n_rows, size)))
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedChoice:
+    """A keyed sample of so many rows, told row by row."""
+
+    permutation: KeyedPermutation
+    size: int
+
+    def __call__(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return whether the rows at these positions are in the sample."""
+        return self.permutation(positions) < self.size
 
 
 def keyed_sample(n_rows: int, size: int, seed: int) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from partwise.ensemble.elsewhere import NoRows
 from partwise.evaluation import Metric, Outputs, Truth, check_outputs
-from partwise.permutation import KeyedPermutation
+from partwise.permutation import KeyedChoice, KeyedPermutation
 from partwise.pool import MemberPool
 from partwise.prediction import value_of
 from partwise.protocols import Aggregate, Combiner, CutTable, Executor, PartReader
@@ -42,24 +42,13 @@ class JudgedRows:
     holds: NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    """A keyed sample of so many rows, told row by row."""
-
-    permutation: KeyedPermutation
-    size: int
-
-    def __call__(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
-        return self.permutation(positions) < self.size
-
-
 def gather_rows(cut: CutTable, seed: int, executor: Executor) -> JudgedRows:
     """Return a sample of the rows: about as many as a partition has, so that to judge costs no more than to fit.
 
     It is at least 2,000 rows and at most 10,000, where there are so many.
     """
     size = int(np.clip(np.mean(cut.partitions.sizes), _FEWEST_ROWS, _MOST_ROWS))
-    chosen = None if cut.n_rows <= size else _Chosen(KeyedPermutation(cut.n_rows, (seed, size)), size)
+    chosen = None if cut.n_rows <= size else KeyedChoice(KeyedPermutation(cut.n_rows, (seed, size)), size)
     blocks: list[Unseen] = []
     for outcome in executor.run(_read, cut.reader, cut.blocks(chosen)):
         blocks += value_of(outcome)

@@ -107,6 +107,7 @@ class Search:
                     break
             for number in list(self._running):
                 self._end(number, "stopped", reason="the budget was at its end")
+            self.study.set_user_attr(_SPENT, spent + time.monotonic() - began)
             return self.trials()
 
     def trials(self) -> list[SearchTrial]:

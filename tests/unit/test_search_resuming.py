@@ -68,6 +68,17 @@ def test_more_trials(tmp_path, sampler):
     assert more.corrected_score_ == pytest.approx(at_once.corrected_score_)
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes"])
+def test_a_trial_whose_parameters_were_not_drawn(tmp_path, sampler):
+    """A process that is killed between the number of a trial and its parameters: they are drawn by the next."""
+    learner, settings = LogisticRegression(), {"sampler": sampler, "space": C_AND_TOL}
+    _search(learner, tmp_path, n_trials=3, **settings).fit(X, Y)
+    optuna.load_study(study_name=None, storage=f"sqlite:///{tmp_path}/study.db").ask()
+    more = _search(learner, tmp_path, n_trials=5, **settings).fit(X, Y)
+    at_once = _search(learner, tmp_path, n_trials=5, study=None, checkpoint=None, **settings).fit(X, Y)
+    assert _told(more) == _told(at_once)
+
+
 def test_nothing_left_to_do(tmp_path):
     """A search that has ended gives the same once more, and fits nothing."""
     place = tmp_path / "fits"

@@ -166,7 +166,15 @@ class Search:
                 self.study.enqueue_trial(points[place], skip_if_exists=True)
         for frozen in known:
             if frozen.state == OptunaState.RUNNING:
-                self._start(Trial(self.study, frozen._trial_id))  # noqa: SLF001 - the only way to go on with a trial
+                self._start(self._taken_up(frozen))
+
+    def _taken_up(self, frozen: FrozenTrial) -> Trial:
+        """Return a trial that an earlier process began; what that had not drawn yet is drawn as it would have been."""
+        self.study.sampler = make_sampler(self.plan.sampler, self.plan.seed, frozen.number)
+        trial = Trial(self.study, frozen._trial_id)  # noqa: SLF001 - the only way to go on with a trial
+        for name, distribution in self.plan.space.distributions.items():
+            trial._suggest(name, distribution)  # noqa: SLF001 - as `Study.ask` does
+        return trial
 
     def _begin(self) -> bool:
         """Begin a new trial; return whether there is one with something to do."""

@@ -353,7 +353,7 @@ def test_parameters_are_told_by_task():
 _AUTOML = """
 from flaml import AutoML
 
-search = AutoML(task="classification", estimator_list=["lgbm"], max_iter=2, time_budget=-1, eval_method="holdout",
+search = AutoML(task="classification", estimator_list=["lgbm"], max_iter=8, time_budget=-1, eval_method="holdout",
                 n_jobs=1, verbose=0)
 """
 
@@ -375,6 +375,6 @@ def test_another_automl_system_is_a_learner(tmp_path):
     (tmp_path / "searching.py").write_text(_AUTOML)
     X, y = load_breast_cancer(return_X_y=True)
     search = make_learner(f"{tmp_path / 'searching.py'}:search", "classification").estimator
-    model = PartitionedClassifier(search, n_partitions=2, executor="inline").fit(X, y)
+    model = PartitionedClassifier(search, n_partitions=2, executor="inline", random_state=0).fit(X, y)
     assert type(model.members_[0].estimator).__module__ == "flaml.automl.automl"
     assert model.score(X, y) > 0.8

@@ -24,7 +24,7 @@ from partwise.learners.checking import with_parameters
 from partwise.prediction import value_of
 from partwise.protocols import CutTable, Executor
 from partwise.records import Member, OutputKind, Task, TaskFailure, TaskOutcome
-from partwise.search.judging import Judge, kind_of
+from partwise.search.judging import Judge, JudgedRows, kind_of
 from partwise.search.records import SearchPlan, SearchTrial, TrialState
 from partwise.search.sampling import make_sampler, silent
 from partwise.search.units import Bench, UnitResult, UnitWork, fit_and_ask
@@ -53,6 +53,8 @@ class _Running:
     said: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     members: dict[int, Member] = field(default_factory=dict)
     scores: dict[int, float] = field(default_factory=dict)
+    outputs: NDArray[np.float64] | None = None
+    """What its members said together when it was judged last."""
     cpu_seconds: float = 0.0
 
 
@@ -60,8 +62,8 @@ class _Running:
 class Search:
     """A search over one cut table.
 
-    ``levels`` says which features are codes of categories, and of how many; ``observe`` is called with each trial as
-    it ends.
+    ``unused`` are rows that judge no trial, None where the table has too few; ``levels`` says which features are codes
+    of categories, and of how many; ``observe`` is called with each trial as it ends.
     """
 
     plan: SearchPlan
@@ -72,6 +74,7 @@ class Search:
     judge: Judge
     checkpoint: Checkpoint
     executor: Executor
+    unused: JudgedRows | None = None
     levels: Mapping[int, int] = field(default_factory=dict)
     observe: Callable[[SearchTrial], None] = lambda _: None
 
@@ -243,10 +246,9 @@ class Search:
             self._end(number, "failed", reason=f"its score is {score}")
             return
         rung = self.plan.rungs[running.rung]
-        running.scores[rung] = score
+        running.scores[rung], running.outputs = score, outputs
         running.trial.report(score, rung)
         if rung == self.plan.rungs[-1]:
-            self._outputs[number] = outputs
             self._end(number, "finished")
         elif running.trial.should_prune():
             self._end(number, "pruned")
@@ -256,6 +258,8 @@ class Search:
 
     def _end(self, number: int, state: TrialState, reason: str = "") -> None:
         running = self._running.pop(number)
+        if running.outputs is not None and (state == "finished" or self.unused is None):
+            self._outputs[number] = running.outputs
         self._waiting = deque(unit for unit in self._waiting if unit[0] != number)
         self._units = {unit: of for unit, of in self._units.items() if of[0] != number}
         self._tell(
@@ -273,24 +277,33 @@ class Search:
         )
 
     def outputs(self, trials: Sequence[SearchTrial]) -> dict[int, NDArray[np.float64]]:
-        """Return the combined outputs on the judged rows of trials that were finished, by number.
+        """Return the combined outputs on the judged rows of trials that were judged, by number.
 
-        The members of trials that an earlier process finished are asked again; those that were not kept are fitted.
+        The members of trials that an earlier process ended are asked again; those that were not kept are fitted.
         """
         for each in trials:
             if each.number not in self._outputs:
-                self._outputs[each.number] = self._asked_again(each)
+                self._outputs[each.number] = self._asked(each, self.bench, self.judge)[0]
         return {each.number: self._outputs[each.number] for each in trials}
 
-    def _asked_again(self, trial: SearchTrial) -> NDArray[np.float64]:
+    def score_on_unused(self, trial: SearchTrial) -> float | None:
+        """Return what a trial scores on the rows that judged none, None where there are none or it is not defined."""
+        if self.unused is None:
+            return None
+        judge = replace(self.judge, rows=self.unused)
+        score = judge.score(*self._asked(trial, replace(self.bench, X=self.unused.X), judge))
+        return score if np.isfinite(score) else None
+
+    def _asked(self, trial: SearchTrial, bench: Bench, judge: Judge) -> tuple[NDArray[np.float64], OutputKind]:
+        """Return what the members of a trial that has ended say about the rows of a bench, combined."""
         template = self._template_with(trial.params)
         kind, kept, there = self._known(template)
         units = (
             Task(partition, self._unit(template, kind, kept, partition, there.get(partition)))
-            for partition in self._partitions
+            for partition in self._partitions[: trial.n_partitions]
         )
         said, members = {}, {}
-        for outcome in self.executor.run(fit_and_ask, self.bench, units, members=True):
+        for outcome in self.executor.run(fit_and_ask, bench, units, members=True):
             if outcome.duplicate:
                 continue
             result: UnitResult = value_of(outcome)
@@ -298,7 +311,7 @@ class Search:
                 kept.settle(replace(outcome, value=result.fitted), for_driver=False)
             said[outcome.id] = result.outputs
             members[outcome.id] = _spokesman(outcome.id, result, there.get(outcome.id))
-        return self.judge.combined(members, said, kind)
+        return judge.combined(members, said, kind), kind
 
     def _template_with(self, params: Mapping[str, Any]) -> Any:
         """Return the learner of a trial, as a fit would prepare it: members are then the same."""

@@ -87,6 +87,7 @@ class Search:
         self._waiting: deque[tuple[int, int]] = deque()
         self._outputs: dict[int, NDArray[np.float64]] = {}
         self._n_units = 0
+        self._lent: dict[int, Callable[[], Any]] = {}
         self._readable = self.checkpoint.trust
         self._ends: float | None = None
 
@@ -111,6 +112,7 @@ class Search:
             for number in list(self._running):
                 self._end(number, "stopped", reason="the budget was at its end")
             self.study.set_user_attr(_SPENT, spent + time.monotonic() - began)
+            self._lent.clear()
             return self.trials()
 
     def trials(self) -> list[SearchTrial]:
@@ -327,8 +329,14 @@ class Search:
     def _unit(
         self, template: Any, kind: OutputKind, kept: KeptMembers, partition: int, there: Member | None
     ) -> UnitWork:
-        rows = None if there is not None else self.cut.payload(partition)
+        rows = None if there is not None else self._rows_of(partition)
         return UnitWork(template=template, kind=kind, rows=rows, kept=kept, member=there)
+
+    def _rows_of(self, partition: int) -> Callable[[], Any]:
+        """Return what gives workers the rows of a partition: many trials want them, and they are sent once."""
+        if partition not in self._lent:
+            self._lent[partition] = self.executor.lend(self.cut.payload(partition))
+        return self._lent[partition]
 
     def _tell(self, trial: Trial, ended: SearchTrial) -> None:
         told = {name: getattr(ended, name) for name in ("state", "cpu_seconds", "n_fits", "started", "reason")}

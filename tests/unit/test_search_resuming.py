@@ -8,6 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from fake_learners import InterruptedOnce, Misbehaves, NotesFits
 from partwise import Checkpoint, PartitionedSearchCV, Range
 from partwise.errors import InputError, ModelStoreError
+from partwise.search.searching import Search
 
 X, Y = make_classification(n_samples=300, n_features=5, flip_y=0.1, random_state=0)
 C = {"C": Range(1e-3, 1e2, log=True)}
@@ -181,3 +182,21 @@ def test_the_budget_is_that_of_all_processes(tmp_path):
     assert [trial.number for trial in again.trials_] == [trial.number for trial in first.trials_]
     more = _search(Misbehaves("naps"), tmp_path, budget=3.0, **settings).fit(X, Y)
     assert len(more.trials_) > len(first.trials_)
+
+
+def test_a_larger_budget_takes_up_what_a_smaller_one_stopped(tmp_path, monkeypatch):
+    """A trial that the budget stopped is told as such, once; with a larger budget it goes on, as if never stopped."""
+    place, seen = tmp_path / "fits", []
+    search = _search(NotesFits(str(place)), tmp_path, n_trials=4)
+    with monkeypatch.context() as patched:
+        patched.setattr(Search, "_is_over", lambda self: self._n_units >= 3)
+        stopped = search.fit(X, Y, observe=seen.append).trials_
+        assert [(trial.state, trial.n_partitions) for trial in stopped] == [("stopped", 2)]
+    with monkeypatch.context() as patched:
+        patched.setattr(Search, "_is_over", lambda _: True)
+        again = search.fit(X, Y, observe=seen.append)
+        assert again.trials_ == stopped == seen
+    more = _told(search.fit(X, Y))
+    fits = place.read_text().splitlines()
+    assert len(fits) == len(set(fits))
+    assert _told(search.set_params(study=None, checkpoint=None).fit(X, Y)) == more

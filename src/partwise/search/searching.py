@@ -94,7 +94,8 @@ class Search:
     def run(self) -> list[SearchTrial]:
         """Carry the search to its end, or to the end of its budget, and return all trials in order.
 
-        Trials that an earlier process left under way are taken up where they were; those that ended are not repeated.
+        Trials that an earlier process left under way, or that its smaller budget stopped, are taken up where they were;
+        those that ended are not repeated.
         """
         began = time.monotonic()
         spent = float(self.study.user_attrs.get(_SPENT, 0.0))
@@ -170,7 +171,8 @@ class Search:
             for place in order[: self.plan.n_trials]:
                 self.study.enqueue_trial(points[place], skip_if_exists=True)
         for frozen in known:
-            if frozen.state == OptunaState.RUNNING:
+            has_stopped = _TOLD in frozen.user_attrs
+            if frozen.state == OptunaState.RUNNING and not (has_stopped and self._is_over()):
                 self._start(self._taken_up(frozen))
 
     def _taken_up(self, frozen: FrozenTrial) -> Trial:
@@ -341,9 +343,10 @@ class Search:
     def _tell(self, trial: Trial, ended: SearchTrial) -> None:
         told = {name: getattr(ended, name) for name in ("state", "cpu_seconds", "n_fits", "started", "reason")}
         trial.set_user_attr(_TOLD, json.dumps(told))
-        state = {"finished": OptunaState.COMPLETE, "pruned": OptunaState.PRUNED, "stopped": OptunaState.PRUNED}
+        state = {"finished": OptunaState.COMPLETE, "pruned": OptunaState.PRUNED}
         value = ended.score if ended.state == "finished" else None
-        self.study.tell(trial, value, state.get(ended.state, OptunaState.FAIL))
+        if ended.state != "stopped":  # the study has it as running, so that a larger budget takes it up again
+            self.study.tell(trial, value, state.get(ended.state, OptunaState.FAIL))
         self.observe(ended)
 
     def _told(self, frozen: FrozenTrial) -> SearchTrial:

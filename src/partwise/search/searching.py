@@ -21,6 +21,7 @@ from optuna.trial import TrialState as OptunaState
 from partwise.checkpoints import Checkpoint, KeptMembers
 from partwise.errors import InputError
 from partwise.learners.checking import with_parameters
+from partwise.permutation import KeyedPermutation
 from partwise.prediction import value_of
 from partwise.protocols import CutTable, Executor
 from partwise.records import Member, OutputKind, Task, TaskFailure, TaskOutcome
@@ -166,14 +167,17 @@ class Search:
         if not known and self.plan.first is not None:
             self.study.enqueue_trial(dict(self.plan.first))
         if self.plan.sampler == "grid":
-            points = self.plan.space.grid()
-            order = np.random.default_rng(self.plan.seed).permutation(len(points))
-            for place in order[: self.plan.n_trials]:
-                self.study.enqueue_trial(points[place], skip_if_exists=True)
+            for point in self.plan.space.grid(self._grid_order()):
+                self.study.enqueue_trial(point, skip_if_exists=True)
         for frozen in known:
             has_stopped = _TOLD in frozen.user_attrs
             if frozen.state == OptunaState.RUNNING and not (has_stopped and self._is_over()):
                 self._start(self._taken_up(frozen))
+
+    def _grid_order(self) -> list[int]:
+        """Return which points of the grid are tried, in a random order that further trials only lengthen."""
+        order = KeyedPermutation(self.plan.space.grid_size, (self.plan.seed,))
+        return [int(place) for place in order(np.arange(self.plan.n_trials))]
 
     def _taken_up(self, frozen: FrozenTrial) -> Trial:
         """Return a trial that an earlier process began; what that had not drawn yet is drawn as it would have been."""

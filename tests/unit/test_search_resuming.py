@@ -1,5 +1,7 @@
 """A search that was stopped goes on where it was: no finished trial is made again, and no member fitted again."""
 
+import sqlite3
+
 import optuna
 import pytest
 from sklearn.datasets import make_classification
@@ -7,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from fake_learners import InterruptedOnce, Misbehaves, NotesFits
 from partwise import Checkpoint, PartitionedSearchCV, Range
-from partwise.errors import InputError, ModelStoreError
+from partwise.errors import InputError, ModelStoreError, SearchError
 from partwise.search.searching import Search
 
 X, Y = make_classification(n_samples=300, n_features=5, flip_y=0.1, random_state=0)
@@ -200,3 +202,14 @@ def test_a_larger_budget_takes_up_what_a_smaller_one_stopped(tmp_path, monkeypat
     fits = place.read_text().splitlines()
     assert len(fits) == len(set(fits))
     assert _told(search.set_params(study=None, checkpoint=None).fit(X, Y)) == more
+
+
+def test_a_study_that_can_no_longer_be_kept(tmp_path):
+    """A database that fails in mid-search ends it, and says what to do."""
+
+    def break_it(_):
+        with sqlite3.connect(tmp_path / "study.db") as database:
+            database.execute("DROP TABLE trials")
+
+    with pytest.raises(SearchError, match=r"no longer be kept: .*no such table.*partwise resume"):
+        _search(LogisticRegression(), tmp_path, n_trials=2).fit(X, Y, observe=break_it)

@@ -27,7 +27,7 @@ from partwise.protocols import CutTable, Executor
 from partwise.records import Member, OutputKind, Task, TaskFailure, TaskOutcome
 from partwise.search.judging import Judge, JudgedRows, kind_of
 from partwise.search.records import SearchPlan, SearchTrial, TrialState
-from partwise.search.sampling import make_sampler, silent
+from partwise.search.sampling import make_sampler, silent, storing
 from partwise.search.units import Bench, UnitResult, UnitWork, fit_and_ask
 from partwise.templates import with_categories
 
@@ -101,7 +101,7 @@ class Search:
         began = time.monotonic()
         spent = float(self.study.user_attrs.get(_SPENT, 0.0))
         self._ends = None if self.plan.budget is None else began + self.plan.budget - spent
-        with silent():
+        with silent(), storing():
             self._prepare()
             while self._has_work():
                 before = self._n_units

@@ -333,7 +333,12 @@ def test_classes_of_a_file_travel_to_ray(slopes):
 
 @pytest.mark.parametrize(
     ("name", "text", "why"),
-    [("absent.py", None, "No such file"), ("torn.py", "def (", "SyntaxError"), ("json.py", "x = 1", "rename the file")],
+    [
+        ("absent.py", None, "No such file"),
+        ("torn.py", "def (", "SyntaxError"),
+        ("half.py", "absent_name", "NameError"),
+        ("json.py", "x = 1", "rename the file"),
+    ],
 )
 def test_a_file_that_cannot_be_run_is_refused(name, text, why, tmp_path):
     """A missing file, one with an error, and one that has the name of a module that is there."""

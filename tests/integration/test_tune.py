@@ -127,6 +127,14 @@ def test_the_comparison_that_is_named_is_of_the_same_rows(tuned):
     assert "--output" not in note
 
 
+def test_the_ensemble_has_no_time_of_trials(tuned):
+    """Members that trials have fitted are not counted as those of an earlier process of the run."""
+    _, _, out = tuned
+    record = json.loads(out)
+    assert record["ensemble"]["members_seconds"] < 0.2 < record["ensemble"]["member_fit_seconds"]
+    assert not any("before the run went on" in note for note in record["notes"])
+
+
 def test_trials_are_children_of_the_run_in_mlflow(tuned):
     """Each trial once, with its parameters and its score after each number of partitions."""
     folder, _, out = tuned

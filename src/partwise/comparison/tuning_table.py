@@ -74,7 +74,7 @@ def _ensemble(tuning: Tuning) -> Table:
 def _training_scores(tuning: Tuning) -> Iterator[tuple[str, str]]:
     yield f"{tuning.metric} of the best trial, by training rows", score_cell(tuning.best_score)
     if tuning.corrected_score is not None:
-        yield "the same, corrected for the choice", score_cell(tuning.corrected_score)
+        yield "the same, without the luck of the choice", score_cell(tuning.corrected_score)
 
 
 def _test_scores(tuning: Tuning) -> Iterator[tuple[str, str]]:

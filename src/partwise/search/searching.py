@@ -35,6 +35,8 @@ __all__ = ["Search"]
 
 _TOLD = "partwise"
 _SPENT = "spent_seconds"
+_NOTED_SECONDS = 1.0
+"""How often the time that was spent is noted: a note takes as long as a tiny fit."""
 
 
 @dataclass(slots=True)
@@ -98,7 +100,7 @@ class Search:
         Trials that an earlier process left under way, or that its smaller budget stopped, are taken up where they were;
         those that ended are not repeated.
         """
-        began = time.monotonic()
+        began = noted = time.monotonic()
         spent = float(self.study.user_attrs.get(_SPENT, 0.0))
         self._ends = None if self.plan.budget is None else began + self.plan.budget - spent
         with silent(), storing():
@@ -108,7 +110,9 @@ class Search:
                 with closing(self.executor.run(fit_and_ask, self.bench, self, members=True)) as outcomes:
                     for outcome in outcomes:
                         self._take(outcome)
-                        self.study.set_user_attr(_SPENT, spent + time.monotonic() - began)
+                        if time.monotonic() - noted > _NOTED_SECONDS:
+                            noted = time.monotonic()
+                            self.study.set_user_attr(_SPENT, spent + noted - began)
                 if self._n_units == before:
                     break
             for number in list(self._running):

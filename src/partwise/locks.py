@@ -20,7 +20,7 @@ from typing import Any
 from partwise.errors import InputError, PartwiseError
 from partwise.filesystems import Folder, write_small
 
-__all__ = ["RunLock"]
+__all__ = ["RunLock", "is_claim"]
 
 _BEGIN, _END = "owner-", ".json"
 _BEAT_SECONDS = 10.0
@@ -119,8 +119,7 @@ class RunLock:
 
     def _claims(self) -> list[str]:
         """Return the names of the claims of others."""
-        names = [name for name in self._folder.names() if name.startswith(_BEGIN) and name.endswith(_END)]
-        return [name for name in names if name != self._name]
+        return [name for name in self._folder.names() if is_claim(name) and name != self._name]
 
     def _read(self, name: str) -> dict[str, Any]:
         try:
@@ -153,6 +152,11 @@ class RunLock:
                 if time.monotonic() - last > _GONE_SECONDS:
                     self._lost.set()
                     return
+
+
+def is_claim(name: str) -> bool:
+    """Return whether a file's name is that of a claim."""
+    return name.startswith(_BEGIN) and name.endswith(_END)
 
 
 def _this_process() -> dict[str, Any]:

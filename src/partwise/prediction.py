@@ -1,5 +1,6 @@
 """Predictions in blocks of rows, in parallel where that pays."""
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,8 +21,10 @@ from partwise.rows import take_rows
 __all__ = ["blocks_of", "member_outputs", "predict_outputs", "value_of"]
 
 _BLOCKS_PER_SLOT = 4
-"""Fewest blocks for each slot where rows allow: an uneven last round then costs little."""
+"""Blocks for each slot where rows allow: a slot that is slower then takes fewer."""
+_FIRST_ROWS = 32
 _PROBE_ROWS = 256
+"""Rows that are predicted here at most, before others are sent; the first of them may tell enough."""
 
 
 def predict_outputs(predictor: Predictor, X: Any, executor: Executor) -> NDArray[np.float64]:
@@ -30,20 +33,30 @@ def predict_outputs(predictor: Predictor, X: Any, executor: Executor) -> NDArray
     A few rows are predicted here first; the rest goes to the executor where their time, shared among its slots,
     saves more than sending costs.
     """
-    n_rows = int(X.shape[0])
-    started = time.perf_counter()
-    first = predictor.outputs(take_rows(X, slice(0, min(_PROBE_ROWS, n_rows))))
+    n_rows, worth_it = int(X.shape[0]), 2 * executor.overhead_seconds
     if n_rows <= _PROBE_ROWS:
-        return first
-    seconds = (time.perf_counter() - started) * (n_rows / _PROBE_ROWS - 1)
-    if seconds < 2 * executor.overhead_seconds or (slots := executor.slots) < 2:
-        blocks = blocks_of(n_rows, predictor.block_rows, start=_PROBE_ROWS)
-        return np.concatenate([first, *(predictor.outputs(take_rows(X, block)) for block in blocks)])
-    size = min(predictor.block_rows, max(_PROBE_ROWS, -(-n_rows // (_BLOCKS_PER_SLOT * slots))))
-    blocks = blocks_of(n_rows, size, start=_PROBE_ROWS)
+        return predictor.outputs(X)
+    first: list[NDArray[np.float64]] = []
+    start, began = 0, time.perf_counter()
+    for stop in (_FIRST_ROWS, _PROBE_ROWS) if math.isfinite(worth_it) else ():
+        first.append(predictor.outputs(take_rows(X, slice(start, stop))))
+        start, seconds = stop, time.perf_counter() - began
+        # What all of the probe's rows take at least; a call may cost much whatever its rows.
+        if seconds / _PROBE_ROWS * (n_rows - start) >= worth_it and executor.slots >= 2:
+            return np.concatenate([*first, *_sent(predictor, X, executor, start)])
+    blocks = blocks_of(n_rows, predictor.block_rows, start=start)
+    return np.concatenate([*first, *(predictor.outputs(take_rows(X, block)) for block in blocks)])
+
+
+def _sent(predictor: Predictor, X: Any, executor: Executor, start: int) -> list[NDArray[np.float64]]:
+    """Return the outputs of the rows from one on, by block; as many blocks for each slot, and all of one size."""
+    left, slots = int(X.shape[0]) - start, executor.slots
+    rounds = min(_BLOCKS_PER_SLOT, max(1, left // (_PROBE_ROWS * slots)))
+    size = min(predictor.block_rows, max(_FIRST_ROWS, -(-left // (rounds * slots))))
+    blocks = blocks_of(int(X.shape[0]), size, start=start)
     tasks = (Task(index, take_rows(X, block)) for index, block in enumerate(blocks))
     done = {outcome.id: value_of(outcome) for outcome in executor.run(_outputs, predictor, tasks)}
-    return np.concatenate([first, *(done[index] for index in sorted(done))])
+    return [done[index] for index in sorted(done)]
 
 
 def blocks_of(n_rows: int, size: int, *, start: int = 0) -> Iterator[slice]:

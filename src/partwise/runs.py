@@ -19,7 +19,7 @@ from partwise.credentials import without_credentials
 from partwise.errors import InputError
 from partwise.filesystems import Folder, below
 from partwise.jsonable import plain
-from partwise.locks import RunLock
+from partwise.locks import RunLock, is_claim
 from partwise.mirrors import BucketMirror, Mirror, NoMirror
 
 __all__ = ["JOURNAL", "RunDirectory", "default_run_directory"]
@@ -27,6 +27,7 @@ __all__ = ["JOURNAL", "RunDirectory", "default_run_directory"]
 JOURNAL = "journal.jsonl"
 RECORD = "run.json"
 _LOCK = ".lock"
+_PROBE = ".tmp"
 
 _HOME = "partwise-runs"
 
@@ -65,7 +66,7 @@ class RunDirectory:
         """
         cls.check_new(place)
         run, folder = cls._at(place), Folder.at(place)
-        probe = f"{folder.path}/.{secrets.token_hex(3)}.tmp"
+        probe = f"{folder.path}/.{secrets.token_hex(3)}{_PROBE}"
         try:
             run.path.mkdir(parents=True, exist_ok=True)
             # Now rather than after hours of fitting: a directory can exist and yet take no files.
@@ -88,6 +89,8 @@ class RunDirectory:
     def check_new(place: Path | str) -> None:
         """Refuse what cannot become a run directory, as far as that is seen without making it.
 
+        What a process left that was killed before its run began is nobody's.
+
         Raises
         ------
         InputError
@@ -101,7 +104,7 @@ class RunDirectory:
         except OSError as error:
             raise _unwritable(folder.shown(), str(error.strerror or error)) from error
         held = sorted(entry.base_name for entry in entries)
-        if held:
+        if not all(_is_left_over(name) for name in held):
             shown = ", ".join(held[:3]) + (", ..." if len(held) > 3 else "")
             raise InputError(
                 f"The run directory {folder.shown()} is not empty (it holds {shown}). Give a new one, or delete that "
@@ -296,6 +299,11 @@ class RunDirectory:
                 if not line.endswith(b"\n"):
                     return
                 yield _event(line, path, number)
+
+
+def _is_left_over(name: str) -> bool:
+    """Return whether a file says nothing of a run: a lock, or what tried whether the folder takes files."""
+    return name == _LOCK or is_claim(name) or (name.startswith(".") and name.endswith(_PROBE))
 
 
 def _check_parents(path: Path) -> None:

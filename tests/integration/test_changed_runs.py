@@ -181,6 +181,7 @@ def unchanged(tmp_path_factory):
     [
         ({"drop": (2,)}, "the quorum is 90% of them"),
         ({"drop": (9,)}, r"no partitions \[9\]"),
+        ({"restore": (1,)}, r"Partitions \[1\] cannot be restored, as they are not dropped. Dropped: none"),
         ({"add": ("nothing.parquet",)}, "nothing.parquet"),
         ({"add": ("table.parquet",)}, "is in the run already"),
         ({"add": ("other.parquet",)}, "lacks 1 of the 3 columns"),

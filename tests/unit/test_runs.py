@@ -1,6 +1,7 @@
 """Facts about run directories and their journals."""
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,6 +34,15 @@ def test_directories_with_files_are_refused(run):
     run.append({"event": "x"})
     with pytest.raises(InputError, match=r"not empty \(it holds journal.jsonl\).*Give a new one"):
         RunDirectory.create(run.path)
+
+
+def test_what_was_left_before_a_run_began_is_nobodys(tmp_path):
+    """A process that is killed before it writes the run's record leaves its lock and its probe: both are let lie."""
+    for name in ("owner-0123456789ab.json", ".lock", ".a1b2c3.tmp"):
+        (tmp_path / name).write_text("{}")
+        os.utime(tmp_path / name, (0, 0))
+    with RunDirectory.create(tmp_path).locked():
+        assert not (tmp_path / "owner-0123456789ab.json").exists()
 
 
 def test_places_that_take_no_files_fail_at_once(tmp_path):

@@ -66,9 +66,12 @@ class RunChanges:
         Raises
         ------
         InputError
-            If a table cannot be read, does not match the run's, is there already, or has changed.
+            If a table cannot be read, does not match the run's, is there already, or has changed; or if a partition
+            shall have its member back that was not dropped.
         """
         before = tuple(Change.model_validate(each) for each in record.get("changes", ()))
+        if asked is not None:
+            _check_restored(asked.restored, cls(before).dropped)
         history, additions, known = [], [], {record.get("dataset", {}).get("digest"): config.data}
         for change in (*before, *([] if asked is None else [asked])):
             added = []
@@ -126,6 +129,14 @@ class RunChanges:
             yield "The test rows stayed the same; that no added row is one of them was not checked."
         elif count := sum(_count_among(addition.X, test) for addition in self.additions):
             yield f"{count:,} added rows have the very features of a test row: the scores may be too good."
+
+
+def _check_restored(restored: tuple[int, ...], dropped: frozenset[int]) -> None:
+    if never := sorted(set(restored) - dropped):
+        raise InputError(
+            f"Partitions {never} cannot be restored, as they are not dropped. Dropped: {sorted(dropped) or 'none'}. "
+            "Without --restore the members that are missing are fitted."
+        )
 
 
 def _read(asked: AddedRows, config: FitConfig, source: Source) -> tuple[AddedRows, Addition]:

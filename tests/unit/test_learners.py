@@ -375,6 +375,17 @@ def test_the_command_shows_the_parameters_of_one(capsys):
     assert "Did you mean 'ridge'" in capsys.readouterr().err
 
 
+def test_the_command_tells_what_it_knows_of_a_learner_that_is_not_installed(monkeypatch, capsys):
+    """What it takes and what a search varies comes before the error, which says how to install it."""
+    monkeypatch.delitem(sys.modules, "partwise.learners.catboost_trees", raising=False)
+    monkeypatch.setitem(sys.modules, "catboost", None)
+    with pytest.raises(SystemExit):
+        main(["learners", "catboost"])
+    said = capsys.readouterr()
+    assert "l2_leaf_reg" in said.out
+    assert "partwise[boosting]" in said.err
+
+
 def test_another_automl_system_is_a_learner(tmp_path):
     """FLAML searches within each member, set up in a file."""
     (tmp_path / "searching.py").write_text(_AUTOML)

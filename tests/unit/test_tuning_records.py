@@ -4,7 +4,11 @@ from dataclasses import asdict
 
 import pytest
 from rich.console import Console
+from sklearn.datasets import make_classification
+from sklearn.tree import DecisionTreeClassifier
 
+from partwise import PartitionedSearchCV
+from partwise.comparison.judging import Costs, Summary, Trained, make_tuning
 from partwise.comparison.records import Configuration, EnsembleReport, TrialReport, Tuning
 from partwise.comparison.tuning_table import tuning_table
 from partwise.experiment.recording import Recorder
@@ -73,6 +77,30 @@ def test_the_table_shows_trials_whose_scores_count():
     assert "0.9000" in captured.get()
     assert "0.7650" in captured.get()
     assert "0.9870" not in captured.get()
+
+
+def test_what_is_told_of_an_ensemble_of_several_configurations():
+    """A note has each with its share; members that trials have fitted are none of an earlier process of the run."""
+    X, y = make_classification(n_samples=300, flip_y=0.2, random_state=0)
+    search = PartitionedSearchCV(
+        DecisionTreeClassifier(),
+        {"max_depth": [1, 2, 3, 5, 8]},
+        sampler="grid",
+        keep=3,
+        reduction_factor=1,
+        n_partitions=4,
+        executor="inline",
+        random_state=0,
+    ).fit(X, y)
+    about = Trained(metric=search.metric_, task="classification", n_test=1, holdout="none")
+    costs = Costs(startup_seconds=0.0, predict_seconds=0.0, slots=1, nodes=1, address=None)
+    told = make_tuning(about, Summary(learner="tree"), {}, search, 1.0, costs)
+    note = next(each for each in told.notes if "configurations" in each)
+    whole = sum(weight for _, weight in search.kept_params_)
+    for params, weight in search.kept_params_:
+        assert f"max_depth={params['max_depth']} ({weight / whole:.0%})" in note
+    assert all(member.recalled for member in search.best_estimator_.members_)
+    assert not any("before the run went on" in each for each in told.notes)
 
 
 @pytest.fixture

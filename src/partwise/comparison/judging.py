@@ -194,6 +194,13 @@ def _search_notes(search: PartitionedSearchCV) -> list[str]:
     counts = Counter(trial.state for trial in search.trials_)
     told = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in counts.items())
     notes = [f"Trials: {told}. They were judged by training rows, each by members that never saw it."]
+    if len(search.kept_params_) > 1:
+        whole = sum(weight for _, weight in search.kept_params_)
+        shares = (
+            f"{', '.join(f'{name}={value}' for name, value in params.items())} ({weight / whole:.0%})"
+            for params, weight in search.kept_params_
+        )
+        notes.append(f"The ensemble has members of {len(search.kept_params_)} configurations: {'; '.join(shares)}.")
     if not search.one_by_one:
         notes.append(
             "Trials ran side by side, so which came next depended on which ended first: the same seed may give "

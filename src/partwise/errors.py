@@ -4,7 +4,7 @@ PartwiseError
 ├── InputError (ValueError)          something that was given is wrong; the command line exits with 2
 │   └── ConfigurationError           several wrong settings, reported together
 ├── MemberFitError (RuntimeError)    a member could not be fitted
-├── SearchError (RuntimeError)       no trial of a search gave a score
+├── SearchError (RuntimeError)       no trial of a search gave a score, or its database failed
 ├── PredictionError (RuntimeError)   a member gave outputs that cannot be combined
 ├── StepTimeoutError (RuntimeError)  a step other than a member's fit took longer than it may
 ├── ClusterError (RuntimeError)      Ray cannot be started, or lacks what was asked for

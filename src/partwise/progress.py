@@ -21,7 +21,7 @@ def member_progress(sizes: NDArray[np.int64], *, shown: bool) -> Iterator[Callab
 
 
 @contextmanager
-def trial_progress(n_trials: int, *, shown: bool) -> Iterator[Callable[[float | None], None]]:
+def trial_progress(n_trials: int, n_done: int, *, shown: bool) -> Iterator[Callable[[float | None], None]]:
     """Yield a function that takes the score of each trial as it ends, None where it has none, and moves the bar."""
     with Progress(
         TextColumn("trials"),
@@ -34,7 +34,7 @@ def trial_progress(n_trials: int, *, shown: bool) -> Iterator[Callable[[float | 
         console=Console(stderr=True),
         disable=not shown,
     ) as progress:
-        task = progress.add_task("trials", total=n_trials, last="")
+        task = progress.add_task("trials", total=n_trials, completed=n_done, last="")
         yield lambda score: progress.update(task, advance=1, last="" if score is None else f"last {score:.4g}")
 
 

@@ -197,6 +197,12 @@ class Executor(Protocol):
     def warm(self, work: Callable[[Any], Any], shared: Any) -> None:
         """Call ``work(shared)`` once in every worker, so that start-up and imports are paid before they are timed."""
 
+    def lend(self, value: Any) -> Callable[[], Any]:
+        """Return what gives the value wherever a task runs: payloads may hold it, and the value is sent once.
+
+        It is kept for as long as the caller keeps what was returned.
+        """
+
 
 class Predictor(Protocol):
     """Frozen and storable: the members and what the combiner learned. Needs no executor."""

@@ -32,6 +32,7 @@ from fake_work import (
     note_and_fail,
     note_nothing,
     note_process,
+    row_of,
     scale,
     scale_or_fail,
     thread_counts,
@@ -86,6 +87,17 @@ def test_arrays_arrive_as_they_were(make):
     for index, payload in enumerate(payloads):
         assert outcomes[index].value.dtype == payload.dtype
         np.testing.assert_array_equal(outcomes[index].value, payload)
+
+
+@every_executor
+def test_what_is_lent_reaches_every_task(make):
+    """A value that was lent is there in all tasks whose payloads hold it, before and after other runs."""
+    executor, rows = make(), np.random.default_rng(0).normal(size=(50, 3))
+    lent = executor.lend(rows)
+    for _ in range(2):
+        outcomes = _outcomes(executor, row_of, None, [(lent, index) for index in range(20)])
+        for index in range(20):
+            np.testing.assert_array_equal(outcomes[index].value, rows[index])
 
 
 @every_executor

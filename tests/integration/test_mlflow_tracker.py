@@ -199,6 +199,27 @@ def test_a_child_takes_one_batch(tracker, monkeypatch):
     assert len(calls) == 2
 
 
+def test_a_child_that_was_begun_is_ended(tracker, client, uri, tmp_path):
+    """What a server that went away, or a kill, left of a member or a trial is gone on with: each is there once."""
+    trial = {"event": "trial_ended", "time": 1003.0, "number": 0, "params": {"C": 1.0}, "state": "pruned", "reason": ""}
+    tracker.write([_started()])
+    for name in ("partition 0", "trial 0"):
+        tags = {"mlflow.parentRunId": tracker.run_id}
+        client.create_run(tracker._experiment_id, tags=tags, run_name=name)
+    again = MlflowTracker(uri, tracker._experiment)
+    again.open(tmp_path)
+    again.resume(tracker.run_id)
+    again.write([_member(0), trial | {"scores": {"1": 0.7}, "cpu_seconds": 0.1, "started": 1002.0}])
+    again.close("finished")
+    found = client.search_runs([tracker._experiment_id], f"tags.`mlflow.parentRunId` = '{tracker.run_id}'")
+    assert sorted(run.info.run_name for run in found) == ["partition 0", "trial 0"]
+    children = {run.info.run_name: run for run in found}
+    assert {run.info.status for run in children.values()} == {"FINISHED"}
+    assert children["partition 0"].data.metrics["fit_seconds"] == 1.5
+    assert children["trial 0"].data.metrics["score"] == 0.7
+    assert children["trial 0"].data.tags["partwise.state"] == "pruned"
+
+
 def test_the_comparison_is_metrics_of_the_parent(tracker, client):
     """Scores and costs of both models, their difference and the verdict stand on the parent; nulls are left out."""
     tracker.write([_started(), {"event": "comparison", "time": 1020.0, "comparison": COMPARISON}])

@@ -70,6 +70,7 @@ def tuned(tmp_path_factory):
     (folder / "space.toml").write_text(SPACE)
     arguments = ["wine.csv", "--target", "cultivar", "--learner", "slow:Slow", "--ship", "slow.py", "--output", "run"]
     arguments += ["--space", "space.toml", "--trials", str(TRIALS), "--partitions", "4"]
+    arguments += ["--metric", "balanced_accuracy", "--test-size", "0.25"]
     run = _run(folder, "tune", *arguments)
     deadline = time.monotonic() + 200
     while len(_ended(folder)) < TRIALS // 2 and run.poll() is None and time.monotonic() < deadline:
@@ -115,6 +116,23 @@ def test_stdout_is_the_record_and_nothing_else(tuned):
     assert record == json.loads((folder / "run" / "tuning.json").read_text())
     assert 1e-6 <= record["best_params"]["ccp_alpha"] <= 1e-4
     assert {trial["state"] for trial in record["trials"]} <= {"finished", "pruned"}
+
+
+def test_the_comparison_that_is_named_is_of_the_same_rows(tuned):
+    """A note has the command that compares the best configuration with one model: its rows, metric and parameters."""
+    _, _, out = tuned
+    note = next(each for each in json.loads(out)["notes"] if each.startswith("Beside one model: partwise compare"))
+    for wanted in ("--ship slow.py", "--metric balanced_accuracy", "--test-size 0.25", "--param max_depth="):
+        assert wanted in note
+    assert "--output" not in note
+
+
+def test_the_ensemble_has_no_time_of_trials(tuned):
+    """Members that trials have fitted are not counted as those of an earlier process of the run."""
+    _, _, out = tuned
+    record = json.loads(out)
+    assert record["ensemble"]["members_seconds"] < 0.2 < record["ensemble"]["member_fit_seconds"]
+    assert not any("before the run went on" in note for note in record["notes"])
 
 
 def test_trials_are_children_of_the_run_in_mlflow(tuned):
@@ -165,6 +183,10 @@ def test_the_run_directory_has_plots_table_and_model(tuned):
         (["--trials", "0"], "--trials 0 is wrong"),
         (["--budget", "soon"], "--budget 'soon' is wrong"),
         (["--space", "nowhere.toml"], "nowhere.toml"),
+        (["--replication", "2"], "--replication 2: a search"),
+        (["--on-failure", "skip"], "--on-failure skip: a trial"),
+        (["--evidence"], "--evidence: trials are judged"),
+        (["--sampler", "cmaes", "--learner", "logistic"], "needs 2 or more parameters"),
         (["--param", "C=1", "--learner", "logistic"], "Every parameter of the default search space is fixed"),
     ],
 )

@@ -333,7 +333,12 @@ def test_classes_of_a_file_travel_to_ray(slopes):
 
 @pytest.mark.parametrize(
     ("name", "text", "why"),
-    [("absent.py", None, "No such file"), ("torn.py", "def (", "SyntaxError"), ("json.py", "x = 1", "rename the file")],
+    [
+        ("absent.py", None, "No such file"),
+        ("torn.py", "def (", "SyntaxError"),
+        ("half.py", "absent_name", "NameError"),
+        ("json.py", "x = 1", "rename the file"),
+    ],
 )
 def test_a_file_that_cannot_be_run_is_refused(name, text, why, tmp_path):
     """A missing file, one with an error, and one that has the name of a module that is there."""
@@ -368,6 +373,17 @@ def test_the_command_shows_the_parameters_of_one(capsys):
         main(["learners", "rigde"])
     assert end.value.code == 2
     assert "Did you mean 'ridge'" in capsys.readouterr().err
+
+
+def test_the_command_tells_what_it_knows_of_a_learner_that_is_not_installed(monkeypatch, capsys):
+    """What it takes and what a search varies comes before the error, which says how to install it."""
+    monkeypatch.delitem(sys.modules, "partwise.learners.catboost_trees", raising=False)
+    monkeypatch.setitem(sys.modules, "catboost", None)
+    with pytest.raises(SystemExit):
+        main(["learners", "catboost"])
+    said = capsys.readouterr()
+    assert "l2_leaf_reg" in said.out
+    assert "partwise[boosting]" in said.err
 
 
 def test_another_automl_system_is_a_learner(tmp_path):

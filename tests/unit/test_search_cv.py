@@ -16,7 +16,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from fake_learners import Misbehaves, NotesFits
-from partwise import PartitionedClassifier, PartitionedSearchCV, Range
+from partwise import InlineExecutor, PartitionedClassifier, PartitionedSearchCV, Range
 from partwise.errors import ConfigurationError, InputError, SearchError
 
 X, Y = make_classification(n_samples=400, n_features=5, flip_y=0.15, random_state=0)
@@ -175,6 +175,20 @@ def test_regression():
         assert search.best_params_ == {"alpha": 0.1}
         assert np.sign(search.best_score_) == sign
         assert search.predict(X).shape == (200,)
+
+
+def test_rows_are_lent_once_a_partition():
+    """However many trials want the rows of a partition, they are sent once."""
+    lent = []
+
+    class Lends(InlineExecutor):
+        def lend(self, value):
+            lent.append(value.partition)
+            return super().lend(value)
+
+    search = _fitted(LogisticRegression(), C, executor=Lends())
+    assert sorted(lent) == [0, 1, 2, 3]
+    assert _n_fits(search) > 4
 
 
 def test_several_targets():

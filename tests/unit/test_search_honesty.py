@@ -13,8 +13,14 @@ from fake_learners import Memorises, SaysItsNumber
 from partwise import PartitionedClassifier, PartitionedSearchCV, Range
 from partwise.combiners import Soft
 from partwise.evaluation import resolve_metric
-from partwise.search.judging import Judge, JudgedRows
+from partwise.executors import InlineExecutor
+from partwise.partitioners import make_partitioner
+from partwise.permutation import KeyedPermutation
+from partwise.records import Part
+from partwise.search import SearchTrial
+from partwise.search.judging import Judge, JudgedRows, gather_rows
 from partwise.search.optimism import corrected_score
+from partwise.tables import MemoryTable
 
 RNG = np.random.default_rng(0)
 C = {"C": Range(1e-3, 1e2, log=True)}
@@ -127,9 +133,19 @@ def _said(right):
     return np.column_stack([right, ~right]).astype(float)
 
 
-def _corrected(judge, outputs, seed=0):
+def _corrected(judge, outputs, seed=0, rungs=None):
+    """Return the corrected score of trials that said this; ``rungs`` are those that each was judged at."""
     said = dict(enumerate(outputs))
-    return corrected_score(judge, said, dict.fromkeys(said, "probability"), seed)
+    trials = [
+        SearchTrial(
+            number=number,
+            params={},
+            state="finished",
+            scores=dict.fromkeys((1,) if rungs is None else rungs[number], judge.score(each, "probability")),
+        )
+        for number, each in said.items()
+    ]
+    return corrected_score(judge, trials, said, dict.fromkeys(said, "probability"), seed)
 
 
 def test_the_best_of_many_guesses_is_corrected():
@@ -142,6 +158,33 @@ def test_the_best_of_many_guesses_is_corrected():
         corrected.append(_corrected(_judge(y), [_said(each) for each in right]))
     assert np.mean(best) > 0.55
     assert np.mean(corrected) == pytest.approx(0.5, abs=0.02)
+
+
+def test_pruned_trials_take_part_in_the_correction():
+    """Of trials that guess, the eighth that guessed best went on: the choice among all counts, not that among these."""
+    left, whole, rng = [], [], np.random.default_rng(0)
+    for _ in range(5):
+        judge, right = _judge(np.zeros(400, dtype=int)), rng.random((60, 400)) < 0.5
+        went_on = right.mean(axis=1) > np.quantile(right.mean(axis=1), 7 / 8)
+        rungs = [(1, 8) if each else (1,) for each in went_on]
+        whole.append(_corrected(judge, [_said(each) for each in right], rungs=rungs))
+        left.append(_corrected(judge, [_said(each) for each in right[went_on]]))
+    assert np.mean(left) > 0.52
+    assert np.mean(whole) == pytest.approx(0.5, abs=0.015)
+
+
+def test_a_pruned_trial_is_moved_by_what_others_gained():
+    """A pruned trial that was as good as another one when both had one partition is taken to gain as much later."""
+    y = np.zeros(1_000, dtype=int)
+    early = np.arange(1_000) % 10 != 0  # 0.9, and 0.95 later
+    late = np.arange(1_000) % 20 != 0
+    trials = [
+        SearchTrial(number=0, params={}, state="finished", scores={1: 0.9, 2: 0.95}),
+        SearchTrial(number=1, params={}, state="pruned", scores={1: 0.9}),
+    ]
+    said = {0: _said(late), 1: _said(early)}
+    found = corrected_score(_judge(y), trials, said, dict.fromkeys(said, "probability"), seed=0)
+    assert found == pytest.approx(0.95, abs=0.01)
 
 
 def test_a_clear_winner_is_hardly_corrected():
@@ -174,22 +217,63 @@ def test_weights_count_in_the_correction():
     assert _corrected(judge, [_said(each) for each in right]) == pytest.approx(1.0)
 
 
-def test_random_labels():
-    """On labels of chance the best trial scores above it, and its corrected score does not."""
-    X = RNG.normal(size=(400, 3))
+@pytest.mark.parametrize(("n_rows", "reduction_factor"), [(400, 1), (400, 2), (4_000, 2)])
+def test_random_labels(n_rows, reduction_factor):
+    """On labels of chance the best trial scores above it, and its corrected score does not, with pruning or without."""
+    X = RNG.normal(size=(n_rows, 3))
     best, corrected = [], []
-    for seed in range(2):
-        y = np.random.default_rng(seed).permutation(np.arange(400) % 2)
+    for seed in range(5):
+        y = np.random.default_rng(seed).permutation(np.arange(n_rows) % 2)
         search = _search(
             SaysItsNumber(),
             {"number": Range(1, 10_000, integer=True)},
             n_trials=20,
             sampler="random",
-            reduction_factor=1,
+            reduction_factor=reduction_factor,
             n_partitions=2,
             random_state=seed,
         ).fit(X, y)
         best.append(search.best_score_)
         corrected.append(search.corrected_score_)
-    assert min(best) > 0.53
-    assert np.mean(corrected) == pytest.approx(0.5, abs=0.03)
+    luck = 0.5 / np.sqrt(min(n_rows, 2_000))
+    assert np.mean(best) > 0.5 + luck
+    assert np.mean(corrected) == pytest.approx(0.5, abs=0.6 * luck)
+
+
+@pytest.fixture
+def few_judge(monkeypatch):
+    """Let 100 rows of 400 in 4 partitions judge trials, and 100 others none."""
+    monkeypatch.setattr("partwise.search.judging._FEWEST_ROWS", 50)
+    return KeyedPermutation(400, (0, 100))(np.arange(400))
+
+
+@pytest.mark.parametrize("frame", [False, True])
+def test_rows_that_judge_and_rows_that_do_not(few_judge, frame):
+    """They are as many, no row is both, and it is known which partitions have them."""
+    X = np.arange(400.0)[:, None]
+    rows = Part(0, pd.DataFrame(X) if frame else X, np.arange(400) % 2, np.arange(400) + 1.0)
+    cut = MemoryTable(rows, np.array([0, 1])).cut(make_partitioner("stratified"), 4, 0, 1)
+    for found, ranks in zip(gather_rows(cut, 0, InlineExecutor()), (range(100), range(100, 200)), strict=True):
+        numbers = np.asarray(found.X)[:, 0].astype(int)
+        assert set(few_judge[numbers]) == set(ranks)
+        assert np.array_equal(found.weights, numbers + 1.0)
+        assert np.array_equal(found.y, numbers % 2)
+        for partition, its in enumerate(cut.positions):
+            assert np.array_equal(found.holds[partition], np.isin(numbers, its))
+
+
+def test_the_best_is_scored_on_rows_that_judged_no_trial(few_judge):
+    """The corrected score is that of the best trial's members about rows that none of them saw, and that chose none."""
+    X = RNG.normal(size=(400, 4))
+    y = (X[:, 0] + RNG.normal(size=400) > 0).astype(int)
+    search = _search(LogisticRegression(), C).fit(X, y)
+    alone = PartitionedClassifier(
+        LogisticRegression(**search.best_params_),
+        n_partitions=4,
+        executor="inline",
+        random_state=0,
+        out_of_partition=True,
+    ).fit(X, y)
+    said = alone.out_of_partition_outputs_.argmax(axis=1) == y
+    assert search.best_score_ == pytest.approx(said[few_judge < 100].mean())
+    assert search.corrected_score_ == pytest.approx(said[(few_judge >= 100) & (few_judge < 200)].mean())

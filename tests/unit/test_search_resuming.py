@@ -1,5 +1,7 @@
 """A search that was stopped goes on where it was: no finished trial is made again, and no member fitted again."""
 
+import sqlite3
+
 import optuna
 import pytest
 from sklearn.datasets import make_classification
@@ -7,7 +9,8 @@ from sklearn.linear_model import LogisticRegression
 
 from fake_learners import InterruptedOnce, Misbehaves, NotesFits
 from partwise import Checkpoint, PartitionedSearchCV, Range
-from partwise.errors import InputError, ModelStoreError
+from partwise.errors import InputError, ModelStoreError, SearchError
+from partwise.search.searching import Search
 
 X, Y = make_classification(n_samples=300, n_features=5, flip_y=0.1, random_state=0)
 C = {"C": Range(1e-3, 1e2, log=True)}
@@ -116,14 +119,13 @@ def test_interrupted_in_a_trial(tmp_path):
 
 
 def test_without_members(tmp_path):
-    """Where a study was kept but no members were, those of the best trials are fitted again, and no trial is."""
+    """Where a study was kept but no members were, no trial is made again; members are, as the choice is corrected."""
     place = tmp_path / "fits"
     first = _search(NotesFits(str(place)), tmp_path, n_trials=4, checkpoint=None).fit(X, Y)
     fits = place.read_text().splitlines()
     again = _search(NotesFits(str(place)), tmp_path, n_trials=4, checkpoint=None).fit(X, Y)
-    finished = sum(trial.state == "finished" for trial in first.trials_)
     assert _told(again) == _told(first)
-    assert len(place.read_text().splitlines()) == len(fits) + 4 * finished
+    assert len(place.read_text().splitlines()) == 2 * len(fits)
     assert again.corrected_score_ == pytest.approx(first.corrected_score_)
 
 
@@ -182,3 +184,32 @@ def test_the_budget_is_that_of_all_processes(tmp_path):
     assert [trial.number for trial in again.trials_] == [trial.number for trial in first.trials_]
     more = _search(Misbehaves("naps"), tmp_path, budget=3.0, **settings).fit(X, Y)
     assert len(more.trials_) > len(first.trials_)
+
+
+def test_a_larger_budget_takes_up_what_a_smaller_one_stopped(tmp_path, monkeypatch):
+    """A trial that the budget stopped is told as such, once; with a larger budget it goes on, as if never stopped."""
+    place, seen = tmp_path / "fits", []
+    search = _search(NotesFits(str(place)), tmp_path, n_trials=4)
+    with monkeypatch.context() as patched:
+        patched.setattr(Search, "_is_over", lambda self: self._n_units >= 3)
+        stopped = search.fit(X, Y, observe=seen.append).trials_
+        assert [(trial.state, trial.n_partitions) for trial in stopped] == [("stopped", 2)]
+    with monkeypatch.context() as patched:
+        patched.setattr(Search, "_is_over", lambda _: True)
+        again = search.fit(X, Y, observe=seen.append)
+        assert again.trials_ == stopped == seen
+    more = _told(search.fit(X, Y))
+    fits = place.read_text().splitlines()
+    assert len(fits) == len(set(fits))
+    assert _told(search.set_params(study=None, checkpoint=None).fit(X, Y)) == more
+
+
+def test_a_study_that_can_no_longer_be_kept(tmp_path):
+    """A database that fails in mid-search ends it, and says what to do."""
+
+    def break_it(_):
+        with sqlite3.connect(tmp_path / "study.db") as database:
+            database.execute("DROP TABLE trials")
+
+    with pytest.raises(SearchError, match=r"no longer be kept: .*no such table.*partwise resume"):
+        _search(LogisticRegression(), tmp_path, n_trials=2).fit(X, Y, observe=break_it)

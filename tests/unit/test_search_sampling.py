@@ -5,7 +5,7 @@ import pytest
 
 from partwise.errors import InputError
 from partwise.learners.spaces import Choice, Range
-from partwise.search.sampling import SAMPLERS, check_space, make_pruner, make_sampler, rungs_of, silent
+from partwise.search.sampling import SAMPLERS, check_space, make_pruner, make_sampler, open_study, rungs_of, silent
 from partwise.search.spaces import Space
 
 SPACE = Space({"x": Range(-4.0, 4.0), "y": Range(-4.0, 4.0)})
@@ -95,3 +95,25 @@ def test_who_goes_on(reduction_factor, rising, falling, mixed):
         assert _n_that_go_on(range(8), reduction_factor) == rising
         assert _n_that_go_on(range(0, -8, -1), reduction_factor) == falling
         assert _n_that_go_on([4, 0, 5, 1, 6, 5.5, 3, 7], reduction_factor) == mixed
+
+
+def test_a_grid_that_cannot_be_counted():
+    """A grid of more points than can be numbered is refused, and others are drawn from without being written down."""
+    space = Space({f"x{place}": Range(0.0, 1.0) for place in range(24)})
+    with pytest.raises(InputError, match=r"24 parameters.*sampler='random'"):
+        check_space("grid", space)
+    check_space("random", space)
+
+
+def test_a_locked_database_is_waited_for(tmp_path):
+    """Others may have the file for over a minute: the connection waits for it."""
+    study = open_study(f"sqlite:///{tmp_path}/study.db", make_pruner(2), "this", maximize=True)
+    with study._storage._backend.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() >= 60_000
+
+
+def test_passwords_of_a_database_are_not_told():
+    """A database that cannot be used is named without the password of its address."""
+    with pytest.raises(InputError, match="cannot be kept in") as caught:
+        open_study("postgresql+nothing://ann:secret@nowhere/db", make_pruner(2), "this", maximize=True)
+    assert "secret" not in str(caught.value)

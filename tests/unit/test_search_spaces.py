@@ -84,10 +84,13 @@ def test_toml_mistakes_come_together(tmp_path):
         "[typo]\nlow = 1\nhihg = 2\n"
         "[empty]\nvalues = []\n"
         "[both]\nvalues = [1]\nlow = 1\n"
+        '[word]\nlow = 1\nhigh = 2\nlog = "false"\n'
+        "[number]\nlow = 1\nhigh = 2\ninteger = 0\n"
+        "[endless]\nlow = 1.0\nhigh = inf\n"
     )
     with pytest.raises(ConfigurationError) as caught:
         _read(tmp_path, text)
-    for name in ("plain", "reversed", "zero", "half", "typo", "empty", "both"):
+    for name in ("plain", "reversed", "zero", "half", "typo", "empty", "both", "word", "number", "endless"):
         assert any(f"[{name}]" in mistake for mistake in caught.value.mistakes), name
     assert "'high'" in str(caught.value)
 
@@ -110,8 +113,8 @@ def test_space_of_nothing():
 def test_mistakes_of_a_space_come_together():
     """Whatever is no place to look in is told with its parameter, all at once."""
     with pytest.raises(ConfigurationError) as caught:
-        Space({"C": 3.0, "kernel": "rbf", "gamma": [], "degree": [1, 2]})
-    assert len(caught.value.mistakes) == 3
+        Space({"C": 3.0, "kernel": "rbf", "gamma": [], "degree": [1, 2], "tol": [1, 1.0], "loss": [{1}, (1,), {1}]})
+    assert len(caught.value.mistakes) == 5
 
 
 def test_objects_as_choices():
@@ -143,6 +146,14 @@ def test_grid_is_every_combination():
     assert {point["depth"] for point in points} == {1, 2, 3}
 
 
+def test_points_of_a_grid_by_their_numbers():
+    """Some points of a grid that is too large to be written down are those of their numbers."""
+    small = Space({"a": [1, 2, 3], "b": [True, False], "c": ["x", "y"]})
+    assert small.grid([0, 5, 11]) == [small.grid()[place] for place in (0, 5, 11)]
+    large = Space({f"x{place}": Range(0.0, 1.0) for place in range(20)})
+    assert large.grid([large.grid_size - 1]) == [{f"x{place}": 1.0 for place in range(20)}]
+
+
 def test_grid_keeps_to_the_steps_of_a_distribution():
     """Of a distribution with steps, only values that it has are in the grid."""
     space = Space({"depth": IntDistribution(0, 10, step=5), "rate": FloatDistribution(0.0, 1.0, step=0.25)})
@@ -156,6 +167,8 @@ def test_grid_keeps_to_the_steps_of_a_distribution():
         ({"low": 2, "high": 1}, "empty"),
         ({"low": 0, "high": 1, "log": True}, "above zero"),
         ({"low": 0.5, "high": 2, "integer": True}, "whole"),
+        ({"low": "1", "high": 2}, "numbers"),
+        ({"low": 1, "high": float("inf")}, "numbers"),
     ],
 )
 def test_ranges_without_numbers(arguments, said):

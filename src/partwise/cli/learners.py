@@ -42,9 +42,9 @@ def learners(
         Console().print("Any other: package.module:Class, or file.py:name. Parameters: partwise learners NAME.")
         return
     find_modules(())
-    row, parameters = described(name), parameters_of(name)
+    row = described(name)
     if as_json:
-        _write(asdict(row) | {"parameters": parameters})
+        _write(asdict(row) | {"parameters": parameters_of(name)})
         return
     Console().print(_list_of([row]))
     if row.space:
@@ -52,7 +52,7 @@ def learners(
         for key, value in row.space.items():
             searched.add_row(escape(key), escape(value))
         Console().print(searched)
-    for task, values in parameters.items():
+    for task, values in parameters_of(name).items():  # last: where its library is not installed, the rest was told
         table = Table("parameter", "default", title=f"{escape(name)}, {task}")
         for key, value in values.items():
             table.add_row(escape(key), escape(repr(value)))

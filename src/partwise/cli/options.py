@@ -111,7 +111,9 @@ Also = Annotated[
     ),
 ]
 Trials = Annotated[int, typer.Option(help="How many configurations are tried.")]
-Budget = Annotated[str | None, typer.Option(help="Longest search, such as 90s, 10m or 2h; absent: no limit.")]
+Budget = Annotated[
+    str | None, typer.Option(help="Time after which no fit is begun, such as 90s, 10m or 2h; absent: no limit.")
+]
 Sampler = Annotated[
     str, typer.Option(help="How the next is chosen: tpe (learns from those before), random, grid, cmaes.")
 ]

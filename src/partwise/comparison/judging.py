@@ -170,7 +170,7 @@ def make_tuning(
     costs: Costs,
 ) -> Tuning:
     """Return the record of a search and of the ensemble that it gave."""
-    told = _told(about, summary, scores, search.best_estimator_, costs)
+    told = _told(about, summary, scores, search.best_estimator_, costs, of_a_search=True)
     best = search.trials_[search.best_index_]
     corrected, sign = search.corrected_score_, 1.0 if search.metric_.greater_is_better else -1.0
     return Tuning(
@@ -194,6 +194,13 @@ def _search_notes(search: PartitionedSearchCV) -> list[str]:
     counts = Counter(trial.state for trial in search.trials_)
     told = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in counts.items())
     notes = [f"Trials: {told}. They were judged by training rows, each by members that never saw it."]
+    if len(search.kept_params_) > 1:
+        whole = sum(weight for _, weight in search.kept_params_)
+        shares = (
+            f"{', '.join(f'{name}={value}' for name, value in params.items())} ({weight / whole:.0%})"
+            for params, weight in search.kept_params_
+        )
+        notes.append(f"The ensemble has members of {len(search.kept_params_)} configurations: {'; '.join(shares)}.")
     if not search.one_by_one:
         notes.append(
             "Trials ran side by side, so which came next depended on which ended first: the same seed may give "
@@ -210,8 +217,14 @@ def _told(
     scores: dict[str, float | None],
     model: PartitionedClassifier | PartitionedRegressor,
     costs: Costs,
+    *,
+    of_a_search: bool = False,
 ) -> dict[str, Any]:
-    """Return what the record of an ensemble says, whether it stands alone or beside one model."""
+    """Return what the record of an ensemble says, whether it stands alone or beside one model.
+
+    ``of_a_search`` says that its members are those of trials, whose times the search has.
+    """
+    earlier = 0.0 if of_a_search else _earlier_seconds(model, costs.slots)
     return {
         "metric": about.metric.name,
         "greater_is_better": about.metric.greater_is_better,
@@ -226,10 +239,10 @@ def _told(
         "selection_reason": getattr(model, "selection_reason_", None),
         "n_train": model.n_rows_,
         "n_test": about.n_test,
-        "ensemble": _ensemble_report(scores, model, costs),
+        "ensemble": _ensemble_report(scores, model, costs, earlier),
         "startup_seconds": costs.startup_seconds,
         "leaderboard": _leaderboard(model),
-        "notes": [*summary.notes, *_notes(about, model)],
+        "notes": [*summary.notes, *_notes(about, model), *([] if of_a_search else _recalled(model))],
         "versions": versions(),
     }
 
@@ -257,10 +270,9 @@ def _single_report(judged: Judged, single: SingleResult) -> ModelReport:
 
 
 def _ensemble_report(
-    scores: dict[str, float | None], model: PartitionedClassifier | PartitionedRegressor, costs: Costs
+    scores: dict[str, float | None], model: PartitionedClassifier | PartitionedRegressor, costs: Costs, earlier: float
 ) -> EnsembleReport:
     steps, driver, members = model.timings_, model.fit_usage_, model.members_
-    earlier = _earlier_seconds(model, costs.slots)
     peaks = [driver.peak_memory_bytes, *(member.peak_memory_bytes for member in members)]
     place = f"the Ray cluster at {costs.address}" if costs.address else f"a local Ray on {socket.gethostname()}"
     evidence: dict[str, Any] = {}
@@ -306,11 +318,6 @@ def _notes(about: Trained, model: PartitionedClassifier | PartitionedRegressor) 
     if hasattr(model, "selection_reason_"):
         notes.append(f"Chosen from the training rows: {model.selection_reason_}")
     notes += [failure.describe() for failure in model.failures_]
-    if recalled := sum(member.recalled for member in model.members_):
-        notes.append(
-            f"{recalled} of {len(model.members_)} members were fitted before the run went on: of their wall time the "
-            "table has an estimate, their own fit times shared among the workers."
-        )
     notes += _stragglers(model)
     counts = model.partitions_.class_counts
     if counts is not None and (lacking := int((counts == 0).any(axis=1).sum())):
@@ -324,6 +331,16 @@ def _notes(about: Trained, model: PartitionedClassifier | PartitionedRegressor) 
         if model.recipe_.partitioner.name == "ordered":
             notes.append("Partitions are ordered: the out-of-partition score looks into the future.")
     return notes
+
+
+def _recalled(model: PartitionedClassifier | PartitionedRegressor) -> list[str]:
+    """Return how many members an earlier process has fitted, whose time the table estimates."""
+    recalled = sum(member.recalled for member in model.members_)
+    note = (
+        f"{recalled} of {len(model.members_)} members were fitted before the run went on: of their wall time the table "
+        "has an estimate, their own fit times shared among the workers."
+    )
+    return [note] if recalled else []
 
 
 def _stragglers(model: PartitionedClassifier | PartitionedRegressor) -> list[str]:

@@ -183,7 +183,7 @@ class Tuning(Training):
     best_score: float
     """Of the best trial on training rows, in the metric's own units: the best of many looks better than it is."""
     corrected_score: float | None
-    """What it would score on rows by which it was not chosen among the finalists; null where there is one finalist."""
+    """What it scores on training rows that judged no trial, or an estimate of it; null where one trial was judged."""
     kept: list[Configuration]
     n_fits: int = Field(ge=0)
     """Members that trials fitted; the ensemble takes over those of its configurations."""

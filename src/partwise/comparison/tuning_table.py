@@ -13,6 +13,8 @@ from partwise.comparison.verdict import seconds
 __all__ = ["tuning_table"]
 
 _SHOWN = 10
+_BROKEN = frozenset({"failed", "timed_out"})
+"""Trials whose scores do not count, as they were to have more partitions; notes tell of them."""
 
 
 def tuning_table(tuning: Tuning) -> Group:
@@ -34,7 +36,7 @@ def _trials(tuning: Tuning) -> Table:
     table.add_column("CPU s", justify="right")
     table.add_column("parameters", overflow="fold")
     sign = -1.0 if tuning.greater_is_better else 1.0
-    judged = [trial for trial in tuning.trials if trial.scores]
+    judged = [trial for trial in tuning.trials if trial.scores and trial.state not in _BROKEN]
     order = sorted(judged, key=lambda trial: (-max(trial.scores), sign * _score(trial)))
     for trial in order[:_SHOWN]:
         table.add_row(
@@ -72,7 +74,7 @@ def _ensemble(tuning: Tuning) -> Table:
 def _training_scores(tuning: Tuning) -> Iterator[tuple[str, str]]:
     yield f"{tuning.metric} of the best trial, by training rows", score_cell(tuning.best_score)
     if tuning.corrected_score is not None:
-        yield "the same, corrected for the choice", score_cell(tuning.corrected_score)
+        yield "the same, without the luck of the choice", score_cell(tuning.corrected_score)
 
 
 def _test_scores(tuning: Tuning) -> Iterator[tuple[str, str]]:

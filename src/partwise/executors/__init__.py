@@ -33,10 +33,10 @@ def make_executor(executor: str | Executor, cpus_per_task: int) -> Executor:
         if executor not in EXECUTORS:
             raise unknown_choice("executor", executor, EXECUTORS)
         return EXECUTORS[executor](cpus_per_task=cpus_per_task)
-    if not (hasattr(executor, "run") and hasattr(executor, "warm")):
+    if not all(hasattr(executor, method) for method in ("run", "warm", "lend")):
         raise InputError(
             f"executor={executor!r} is no executor. Give one of {', '.join(EXECUTORS)}, "
-            "or an object with `run` and `warm` (see partwise.protocols.Executor)."
+            "or an object with `run`, `warm` and `lend` (see partwise.protocols.Executor)."
         )
     return executor
 

@@ -8,7 +8,18 @@ from typing import Any
 from partwise.attempts import run_in_process
 from partwise.records import Task, TaskOutcome
 
-__all__ = ["InlineExecutor"]
+__all__ = ["Here", "InlineExecutor"]
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """A value that is lent to tasks of this process."""
+
+    value: Any
+
+    def __call__(self) -> Any:
+        """Return the value."""
+        return self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +46,7 @@ class InlineExecutor:
     def warm(self, work: Callable[[Any], Any], shared: Any) -> None:
         """Call ``work(shared)`` once."""
         work(shared)
+
+    def lend(self, value: Any) -> Here:
+        """Return what gives the value."""
+        return Here(value)

@@ -16,7 +16,7 @@ from partwise.attempts import attempt, failure_of, moved_between
 from partwise.executors.ray_cluster import ClusterSize, cause_of, held_cpus, largest_memory, send_files_by_value
 from partwise.records import FailureReason, Task, TaskFailure, TaskOutcome
 
-__all__ = ["Flight", "Limits"]
+__all__ = ["Flight", "Lent", "Limits"]
 
 _QUEUED_PER_SLOT = 2
 _BATCH_SECONDS = 0.1
@@ -79,6 +79,22 @@ def _portable(outcome: TaskOutcome) -> TaskOutcome:
     if outcome.failure is None:
         return outcome
     return replace(outcome, failure=replace(outcome.failure, exception=None))
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """A value that lies in the object store once, for all tasks whose payloads hold this; workers share its arrays."""
+
+    reference: Any
+
+    @classmethod
+    def of(cls, value: Any) -> "Lent":
+        """Put a value into the object store."""
+        return cls(ray.put(value))
+
+    def __call__(self) -> Any:
+        """Return the value, from the store of the node that asks."""
+        return ray.get(self.reference)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

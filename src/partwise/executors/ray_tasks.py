@@ -9,9 +9,10 @@ from typing import Any
 
 from partwise.attempts import run_in_process
 from partwise.errors import ClusterError, InputError
+from partwise.executors.inline import Here
 from partwise.executors.node_versions import check_joined_nodes, check_node_versions
 from partwise.executors.ray_cluster import ClusterSize, cluster_size, connect, disconnect, is_connected
-from partwise.executors.ray_flight import Flight, Limits
+from partwise.executors.ray_flight import Flight, Lent, Limits
 from partwise.naming import whole_number
 from partwise.records import Task, TaskOutcome
 
@@ -142,6 +143,13 @@ class RayExecutor:
                     f"A worker cannot load what a fit needs: {outcome.failure.error_type}: {outcome.failure.message} "
                     "Next: install it on every node, or send it there with --ship PATH."
                 )
+
+    def lend(self, value: Any) -> Callable[[], Any]:
+        """Return what gives the value wherever a task runs: it lies in the object store, once."""
+        if self._alone:
+            return Here(value)
+        self._size()  # it connects, and Ray by itself would join any cluster
+        return Lent.of(value)
 
 
 def _warm_one(shared: tuple[Callable[[Any], Any], Any], _payload: None) -> None:

@@ -247,13 +247,28 @@ class Recorder:
         """Record how a trial of a search ended."""
         self._write("trial_ended", **asdict(trial))
 
+    def trials(self, trials: Sequence[SearchTrial]) -> None:
+        """Record the trials of a finished search that the journal lacks.
+
+        A process was stopped between the study and the journal, or the study is one that an earlier run began.
+        """
+        told = self.told_trials()
+        for trial in trials:
+            if told.get(trial.number) != trial.state:
+                self.trial(trial)
+
+    def told_trials(self) -> dict[int, str]:
+        """Return the state of each trial that the journal has, by number."""
+        ended = (event for event in self.directory.events() if event["event"] == "trial_ended")
+        return {event["number"]: event["state"] for event in ended}
+
     def tuning(self, tuning: Tuning, model: Model, search: PartitionedSearchCV, example: pd.DataFrame) -> None:
         """Record what a search found, the trials, the plots and the model."""
         self.directory.write("tuning.json", (tuning.model_dump_json(indent=2) + "\n").encode())
         trials = pd.DataFrame(search.cv_results_).drop(columns="params").to_csv(index_label="trial")
         self.directory.write("trials.csv", trials.encode())
         self._write("tuning", tuning=tuning.model_dump(mode="json"))
-        write_search_plots(self.directory.path / "plots", _search_plot_data(search))
+        write_search_plots(self.directory.path / "plots", _search_plot_data(search, tuning.importances))
         plots = self.directory.publish("plots")
         files = ["run.json", "partitions.json", "members.json", "failures.json", "tuning.json", "trials.csv"]
         if tuning.leaderboard is not None:
@@ -346,13 +361,13 @@ def _named(model: Model, counts: Any) -> dict[str, int] | None:
     return {str(label): int(count) for label, count in zip(model.classes_, counts, strict=True)}
 
 
-def _search_plot_data(search: PartitionedSearchCV) -> SearchPlotData:
+def _search_plot_data(search: PartitionedSearchCV, importances: Mapping[str, float]) -> SearchPlotData:
     return SearchPlotData(
         metric=search.metric_.name,
         greater_is_better=search.metric_.greater_is_better,
-        trials=[trial for trial in search.trials_ if trial.scores],
+        trials=[trial for trial in search.trials_ if trial.is_judged],
         best=search.trials_[search.best_index_],
-        importances=search.importances(),
+        importances=importances,
     )
 
 

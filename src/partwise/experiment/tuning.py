@@ -12,9 +12,9 @@ import numpy as np
 from partwise.comparison.dataset import Dataset
 from partwise.comparison.judging import Costs, Trained, make_tuning
 from partwise.comparison.records import Tuning
-from partwise.config import TuneConfig
+from partwise.config import FitConfig, TuneConfig
 from partwise.credentials import without_credentials
-from partwise.errors import InputError
+from partwise.errors import ConfigurationError, InputError
 from partwise.evaluation import Outputs, Truth, scores_of, widened
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.experiment.checking import check_before_reading
@@ -37,12 +37,22 @@ from partwise.learners import parse_parameters
 from partwise.learners.checking import with_parameters
 from partwise.progress import trial_progress
 from partwise.resources import Stopwatch
-from partwise.search import PartitionedSearchCV, SearchTrial, Space, check_sampler, default_space, read_space
+from partwise.search import (
+    PartitionedSearchCV,
+    SearchTrial,
+    Space,
+    check_sampler,
+    check_space,
+    default_space,
+    read_space,
+)
 from partwise.tables import SentRows
 
 __all__ = ["TuningRun", "tune"]
 
 Say = Callable[[str], None]
+_OF_THE_SEARCH = frozenset({"data", "param", "evidence", "tracking_uri", "experiment", "output"})
+"""Settings that the command which compares the best configuration does not have of the search, or has elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,13 +130,15 @@ def _searched(
     # 5. Trials, each recorded as it ends, and the ensemble of the best.
     say(f"Trying {config.trials} configurations of {config.learner} on {executor.slots} workers")
     search = _make_search(config, setup, executor, recorder)
-    with clock("search"), trial_progress(config.trials, shown=show_progress) as advance:
+    n_told = len(recorder.told_trials())
+    with clock("search"), trial_progress(config.trials, n_told, shown=show_progress) as advance:
 
         def observe(trial: SearchTrial) -> None:
             recorder.trial(trial)
             advance(trial.score)
 
         rows.fit(search, observe=observe)
+    recorder.trials(search.trials_)
     model = search.best_estimator_
     recorder.members(model)
     # 6. The test rows, once.
@@ -186,17 +198,47 @@ def _check_search(config: TuneConfig, setup: Setup, n_classes: int | None) -> No
         If the sampler, the space or the cut is none for a search.
     """
     check_sampler(config.sampler)
+    _check_options(config)
     if config.study is None and config.output is not None and not Folder.at(config.output).is_local:
         raise InputError(
             "The database of a search cannot lie in a bucket, where its run directory is to be. Give --study with the "
             "URL of one that is elsewhere, or a run directory on a disk."
         )
     estimator = setup.learner.estimator
-    with_parameters(config.learner, estimator, Space(_space(config)).example())
+    space = Space(_space(config))
+    check_space(config.sampler, space)
+    with_parameters(config.learner, estimator, space.example())
     if config.partitions < 2:
         raise InputError(
             f"--partitions {config.partitions} leaves no rows by which to judge a trial. Valid: 2 or more."
         )
+
+
+def _check_options(config: TuneConfig) -> None:
+    """Refuse options of a fit that a search has no use for, rather than pass over them.
+
+    Raises
+    ------
+    ConfigurationError
+        If some are given; all are listed.
+    """
+    mistakes = []
+    if config.replication > 1:
+        mistakes.append(
+            f"--replication {config.replication}: a search judges and keeps members that have a partition each. Leave "
+            "it out, and compare the best configuration with --replication."
+        )
+    if config.on_failure != "raise":
+        mistakes.append(
+            f"--on-failure {config.on_failure}: a trial that lacks a member has failed, and the search goes on. Leave "
+            "it out."
+        )
+    if config.evidence:
+        mistakes.append(
+            "--evidence: trials are judged by such evidence already, on a sample of the training rows. Leave it out."
+        )
+    if mistakes:
+        raise ConfigurationError(mistakes)
 
 
 def _space(config: TuneConfig) -> Mapping[str, Any]:
@@ -228,9 +270,25 @@ def _scores(dataset: Dataset, setup: Setup, model: Any, outputs: Any) -> dict[st
 
 
 def _comparison(config: TuneConfig, params: Mapping[str, Any]) -> str:
-    """Return the command that compares the best configuration with one model of the same parameters."""
-    given = ["partwise", "compare", without_credentials(config.data), "--target", str(config.target)]
-    given += ["--learner", config.learner, "--partitions", str(config.partitions)]
+    """Return the command that compares the best configuration with one model of the same parameters, on the same rows.
+
+    What it was told of the search itself, and where it was to be recorded, is not for a comparison.
+    """
+    given = ["partwise", "compare", without_credentials(config.data)]
+    for name, field in FitConfig.model_fields.items():
+        value = getattr(config, name)
+        if name not in _OF_THE_SEARCH and value != field.default:
+            given += _option(name, value)
     for text in (*config.param, *(f"{name}={value}" for name, value in params.items())):
         given += ["--param", text]
     return shlex.join(given)
+
+
+def _option(name: str, value: Any) -> list[str]:
+    """Return an option of the command line as a user writes it."""
+    option = name.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{option}" if value else f"--no-{option}"]
+    if isinstance(value, tuple):
+        return [word for each in value for word in (f"--{option}", each)]
+    return [f"--{option}", without_credentials(str(value))]

@@ -55,7 +55,7 @@ def found_estimator(path: str, task: str) -> Any:
     """
     try:
         found = load(path)
-    except (ImportError, AttributeError, ValueError, OSError, SyntaxError) as error:
+    except Exception as error:  # what is imported is a user's own file, and may do anything
         raise InputError(
             f"Learner {path!r} cannot be imported: {type(error).__name__}: {error}. Valid: package.module:Class, "
             "importable in this Python, or file.py:name. Install the package, or start where its module lies."
@@ -85,10 +85,11 @@ def _unfitted(found: Any, path: str) -> Any:
         return found
     try:
         return found()
-    except TypeError as error:
+    except Exception as error:  # as above
         raise InputError(
-            f"Learner {path!r} cannot be made without arguments: {error}. Valid: a class whose arguments all have "
-            "defaults, an estimator, or a function without arguments. Write such a function, and name it instead."
+            f"Learner {path!r} cannot be made without arguments: {type(error).__name__}: {error}. Valid: a class whose "
+            "arguments all have defaults, an estimator, or a function without arguments. Write such a function, and "
+            "name it instead."
         ) from error
 
 

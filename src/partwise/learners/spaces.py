@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
+from numbers import Real
 from typing import Any
 
 from partwise.errors import InputError
@@ -29,6 +31,9 @@ class Range:
         return f"{self.low:g} to {self.high:g}" + (f" ({', '.join(kind)})" if kind else "")
 
     def __post_init__(self) -> None:
+        for end in (self.low, self.high):
+            if not isinstance(end, Real) or isinstance(end, bool) or not isfinite(end):
+                raise InputError(f"A range has two ends that are numbers; got {self.low!r} and {self.high!r}.")
         if not self.low <= self.high:
             raise InputError(f"The range from {self.low!r} to {self.high!r} is empty. Give `low` and `high` in order.")
         if self.log and not self.low > 0:

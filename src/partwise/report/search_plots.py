@@ -31,7 +31,7 @@ class SearchPlotData:
     Parameters
     ----------
     trials
-        Those that were judged; at least one.
+        Those whose scores count; at least one.
     best
         The best of those that were judged on most partitions.
     importances
@@ -90,7 +90,7 @@ def _history(data: SearchPlotData) -> Figure:
     axis.set_ylabel(f"{spoken(data.metric)} on training rows [{unit(data.metric)}]")
     axis.legend(fontsize=8, loc="best")
     first, found = _score(judged[0]), _score(data.best)
-    text = f"the best of {len(data.trials)} trials, number {data.best.number}, scores {number(found)}"
+    text = f"the best of {len(data.trials)} judged trials, number {data.best.number}, scores {number(found)}"
     axis.set_title(finding(f"{text}; the first scored {number(first)}", _WIDTH), fontsize=11, loc="left")
     return figure
 

@@ -1,7 +1,7 @@
 """The training rows by which trials are judged, and what a trial scores on them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from partwise.pool import MemberPool
 from partwise.prediction import value_of
 from partwise.protocols import Aggregate, Combiner, CutTable, Executor, PartReader
 from partwise.records import Member, OutputKind, Unseen
+from partwise.rows import take_rows
 
 __all__ = ["Judge", "JudgedRows", "gather_rows", "kind_of"]
 
@@ -24,7 +25,7 @@ _FEWEST_ROWS, _MOST_ROWS = 2_000, 10_000
 
 @dataclass(frozen=True, slots=True)
 class JudgedRows:
-    """The rows that all trials are judged by.
+    """Rows by which trials are judged.
 
     Parameters
     ----------
@@ -42,18 +43,40 @@ class JudgedRows:
     holds: NDArray[np.bool_]
 
 
-def gather_rows(cut: CutTable, seed: int, executor: Executor) -> JudgedRows:
-    """Return a sample of the rows: about as many as a partition has, so that to judge costs no more than to fit.
+def gather_rows(cut: CutTable, seed: int, executor: Executor) -> tuple[JudgedRows, JudgedRows | None]:
+    """Return rows that judge trials, and as many that judge none, by which the best of them is scored at the end.
 
-    It is at least 2,000 rows and at most 10,000, where there are so many.
+    They are about as many as a partition has, so that to judge costs no more than to fit: at least 2,000 rows and at
+    most 10,000. Where the table has less than twice as many, all that can judge do, and there are no others (None).
     """
     size = int(np.clip(np.mean(cut.partitions.sizes), _FEWEST_ROWS, _MOST_ROWS))
-    chosen = None if cut.n_rows <= size else KeyedChoice(KeyedPermutation(cut.n_rows, (seed, size)), size)
+    order = KeyedPermutation(cut.n_rows, (seed, size))
+    spare = cut.n_rows >= 2 * size
+    chosen = None if cut.n_rows <= size else KeyedChoice(order, 2 * size if spare else size)
     blocks: list[Unseen] = []
     for outcome in executor.run(_read, cut.reader, cut.blocks(chosen)):
         blocks += value_of(outcome)
     blocks.sort(key=lambda block: int(block.rows[0]))
-    holds = np.zeros((len(cut.partitions.sizes), sum(len(block.rows) for block in blocks)), dtype=bool)
+    n_partitions = len(cut.partitions.sizes)
+    if not spare:
+        return _joined(blocks, n_partitions), None
+    judging = [KeyedChoice(order, size)(block.rows) for block in blocks]
+    judged, others = (
+        [_some(block, rows == judges) for block, rows in zip(blocks, judging, strict=True) if (rows == judges).any()]
+        for judges in (True, False)
+    )
+    return _joined(judged, n_partitions), _joined(others, n_partitions)
+
+
+def _some(block: Unseen, wanted: NDArray[np.bool_]) -> Unseen:
+    """Return these rows of a block."""
+    weights = None if block.weights is None else block.weights[wanted]
+    X = take_rows(block.X, np.flatnonzero(wanted))
+    return replace(block, rows=block.rows[wanted], X=X, y=block.y[wanted], weights=weights)
+
+
+def _joined(blocks: Sequence[Unseen], n_partitions: int) -> JudgedRows:
+    holds = np.zeros((n_partitions, sum(len(block.rows) for block in blocks)), dtype=bool)
     place = 0
     for block in blocks:
         holds[[holder for holder in block.holders if holder >= 0], place : place + len(block.rows)] = True

@@ -9,7 +9,8 @@ from partwise.search.spaces import Space
 __all__ = ["SearchPlan", "SearchTrial", "TrialState"]
 
 TrialState = Literal["finished", "pruned", "stopped", "failed", "timed_out"]
-"""``stopped``: the budget was at its end. ``failed``: by an error, a crash, or scores that are none."""
+"""``stopped``: the budget was at its end; a larger one takes the trial up. ``failed``: by an error, a crash, or scores
+that are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ class SearchTrial:
     scores
         The metric after so many partitions, in the metric's own units: each row by members that never saw it.
     cpu_seconds
-        Processor seconds of its fits, and of asking its members about the judged rows.
+        Processor seconds of its fits, and of asking its members about the judged rows, in the process that ended it.
     n_fits
         Members that the process that ended it fitted for it: others were there.
     started

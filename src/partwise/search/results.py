@@ -99,7 +99,7 @@ def kept_of(
     for trial in finalists:
         if kinds[trial.number] == kind and all(trial.params != other.params for other in alike):
             alike.append(trial)
-    if keep == 1 or len(alike) == 1:
+    if len(alike) == 1:
         return [(alike[0], 1.0)]
     evidence = MemberEvidence(
         rows=np.arange(len(judge.rows.y)),

@@ -8,11 +8,13 @@ from contextlib import contextmanager
 import numpy as np
 import optuna
 from optuna.distributions import CategoricalDistribution
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
+from optuna.storages import RDBStorage
 
-from partwise.errors import InputError, unknown_choice
+from partwise.credentials import without_credentials
+from partwise.errors import InputError, SearchError, unknown_choice
 from partwise.search.spaces import Space
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "open_study",
     "rungs_of",
     "silent",
+    "storing",
 ]
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
@@ -37,6 +40,9 @@ random search, a grid, CMA-ES (Hansen 2016; it moves numbers, and draws choices 
 
 _FEWEST_NUMBERS = {"cmaes": 2}
 """Parameters that are numbers which a sampler must have; it would draw at random without a word."""
+_LARGEST_GRID = 2**53
+_LOCKED_SECONDS = 90.0
+"""How long a database in a file may be locked by others, such as a dashboard or a copy that is made of it."""
 _STUDY = "partwise"
 _OF = "search"
 """The attribute of a study that says which search it is of."""
@@ -60,13 +66,18 @@ def check_space(name: str, space: Space) -> None:
     Raises
     ------
     InputError
-        If the space has too few parameters that are numbers.
+        If the space has too few parameters that are numbers, or the grid more points than can be counted.
     """
     n_numbers = sum(not isinstance(each, CategoricalDistribution) for each in space.distributions.values())
     if n_numbers < _FEWEST_NUMBERS.get(name, 0):
         raise InputError(
             f"sampler={name!r} needs {_FEWEST_NUMBERS[name]} or more parameters that are ranges, and the space has "
             f"{n_numbers}. Valid here: {', '.join(each for each in SAMPLERS if each not in _FEWEST_NUMBERS)}."
+        )
+    if name == "grid" and space.grid_size > _LARGEST_GRID:
+        raise InputError(
+            f"The grid of {len(space.distributions)} parameters has {space.grid_size:.1e} points. Give "
+            "sampler='random', or fewer parameters."
         )
 
 
@@ -118,10 +129,11 @@ def open_study(storage: str | None, pruner: BasePruner, search: str, *, maximize
     InputError
         If the database cannot be used, or holds another search.
     """
+    place = None if storage is None else without_credentials(storage)
     try:
         with silent():
             study = optuna.create_study(
-                storage=storage,
+                storage=None if storage is None else _opened(storage),
                 pruner=pruner,
                 study_name=_STUDY,
                 direction="maximize" if maximize else "minimize",
@@ -129,17 +141,44 @@ def open_study(storage: str | None, pruner: BasePruner, search: str, *, maximize
             )
     except Exception as error:
         raise InputError(
-            f"The study cannot be kept in {storage!r}: {type(error).__name__}: {str(error).splitlines()[0]}. Give the "
+            f"The study cannot be kept in {place!r}: {type(error).__name__}: {_first_line(error)}. Give the "
             "address of a database that can be written to, such as sqlite:///study.db or postgresql://host/name."
         ) from error
     if study.user_attrs.setdefault(_OF, search) != search:
         raise InputError(
-            f"The study in {storage!r} is another search: of other rows, random_state, partitions, learner, search "
+            f"The study in {place!r} is another search: of other rows, random_state, partitions, learner, search "
             "space, metric or versions, so that its scores cannot be compared with new ones. Give a new database, or "
             "the same settings (a number for random_state)."
         )
     study.set_user_attr(_OF, search)
     return study
+
+
+def _opened(url: str) -> RDBStorage:
+    waiting = {"connect_args": {"timeout": _LOCKED_SECONDS}} if url.startswith("sqlite") else None
+    return RDBStorage(url, engine_kwargs=waiting)
+
+
+def _first_line(error: BaseException) -> str:
+    return without_credentials(next(iter(str(error).splitlines()), ""))
+
+
+@contextmanager
+def storing() -> Iterator[None]:
+    """Explain a study that can no longer be written to, or read.
+
+    Raises
+    ------
+    SearchError
+        If its database fails.
+    """
+    try:
+        yield
+    except StorageInternalError as error:
+        raise SearchError(
+            f"The study can no longer be kept: {_first_line(error.__cause__ or error)}. Look whether its database "
+            "answers and its disk has space, then go on with the same study (partwise resume): trials that ended stay."
+        ) from error
 
 
 @contextmanager

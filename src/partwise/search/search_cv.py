@@ -25,6 +25,7 @@ from partwise.learners.checking import with_parameters
 from partwise.partitioners import make_partitioner
 from partwise.protocols import Combiner, Encoder, Executor, Partitioner
 from partwise.recipes import Recipe
+from partwise.records import OutputKind
 from partwise.resources import Stopwatch
 from partwise.search.judging import Judge, gather_rows, kind_of
 from partwise.search.optimism import corrected_score
@@ -39,8 +40,8 @@ from partwise.selection import Auto, asked_for
 __all__ = ["PartitionedSearchCV"]
 
 _FEWEST_FOR_IMPORTANCE = 4
-_MOST_JUDGED = 30
-"""Finalists among which the optimism is told, and a diverse ensemble is selected."""
+_MOST_KEPT = 30
+"""Finalists among which a diverse ensemble is selected."""
 
 
 class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
@@ -65,7 +66,7 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
     reduction_factor
         Of so many trials one goes on to so many times the partitions; 1 judges every trial on all partitions.
     budget
-        Seconds after which nothing new is begun; None is no limit.
+        Seconds after which nothing new is begun; None is no limit. A larger one takes up what it stopped.
     scoring
         The metric, by its name or that of scikit-learn's scorer; None is accuracy, or R².
     keep
@@ -89,8 +90,10 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
     best_params_, best_score_, best_index_
         Of the best among the trials that were judged on most partitions; losses are negated.
     corrected_score_
-        What the best trial would score on rows by which it was not chosen, as far as the choice among the finalists
-        goes (bootstrap bias corrected: Tsamardinos et al., 2018); None where there is one finalist. Losses are negated.
+        What the best trial scores on as many training rows that judged no trial, each by members that never saw it.
+        Where the table has too few, below some 4,000, an estimate of it from the rows that did (bootstrap bias
+        corrected: Tsamardinos et al., 2018; pruned trials take part). None where one trial was judged. Losses are
+        negated.
     cv_results_
         The trials as columns; see ``n_partitions`` and ``state``.
     trials_
@@ -195,7 +198,8 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
             trials = search.run()
             maximize = search.judge.metric.greater_is_better
             finalists = finalists_of(trials, maximize=maximize)
-            kept = self._judge_finalists(finalists, search)
+            self.corrected_score_ = self._corrected(trials, finalists[0], search)
+            kept = self._kept(finalists, search)
             models = []
             for trial, _ in kept:
                 template = with_parameters(type(self.estimator).__name__, self.estimator, trial.params)
@@ -308,7 +312,7 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         cut = table.cut(recipe.partitioner, recipe.n_partitions, begun.job.seed, recipe.replication)
         n_classes = None if table.labels is None else len(table.labels)
         metric = resolve_metric(self.scoring, n_classes)
-        judged = gather_rows(cut, begun.job.seed, with_one_cpu(begun.executor))
+        judged, unused = gather_rows(cut, begun.job.seed, with_one_cpu(begun.executor))
         plan = SearchPlan(
             space=space,
             sampler=self.sampler,
@@ -332,27 +336,35 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
             judge=Judge(judged, recipe.combiner, metric, n_classes),
             checkpoint=checkpoint,
             executor=begun.executor,
+            unused=unused,
             levels=getattr(prototype.encoder_, "category_levels_", {}),
             observe=observe,
         )
 
-    def _judge_finalists(self, finalists: list[SearchTrial], search: Search) -> list[tuple[SearchTrial, float]]:
-        """Note how much of the best score is luck, and return the configurations to keep, with their weights."""
-        self.corrected_score_ = None
-        if finalists[0].n_partitions < search.plan.rungs[-1]:  # the budget ended before any was finished
+    def _kept(self, finalists: list[SearchTrial], search: Search) -> list[tuple[SearchTrial, float]]:
+        """Return the configurations of which the ensemble has members, with their weights."""
+        is_whole = finalists[0].n_partitions == search.plan.rungs[-1]  # else the budget ended before any was finished
+        if self.keep == 1 or not is_whole:
             return [(finalists[0], 1.0)]
-        some = finalists[:_MOST_JUDGED]
-        outputs = search.outputs(some)
-        kinds = {
-            trial.number: kind_of(
-                with_parameters(type(self.estimator).__name__, self.estimator, trial.params), search.judge.n_classes
-            )
-            for trial in some
-        }
-        corrected = corrected_score(search.judge, outputs, kinds, search.plan.seed)
+        some = finalists[:_MOST_KEPT]
+        return kept_of(some, search.outputs(some), self._kinds(some, search), search.judge, self.keep)
+
+    def _corrected(self, trials: list[SearchTrial], best: SearchTrial, search: Search) -> float | None:
+        """Return what the best trial scores where luck had no part in the choice; losses are negated."""
+        judged = [trial for trial in trials if trial.is_judged]
+        if len(judged) == 1:
+            return None
+        if search.unused is not None:
+            found = search.score_on_unused(best)
+        else:
+            kinds = self._kinds(judged, search)
+            found = corrected_score(search.judge, judged, search.outputs(judged), kinds, search.plan.seed)
         sign = 1.0 if search.judge.metric.greater_is_better else -1.0
-        self.corrected_score_ = None if corrected is None else sign * corrected
-        return kept_of(some, outputs, kinds, search.judge, self.keep)
+        return None if found is None else sign * found
+
+    def _kinds(self, trials: list[SearchTrial], search: Search) -> dict[int, OutputKind]:
+        name, n_classes = type(self.estimator).__name__, search.judge.n_classes
+        return {each.number: kind_of(with_parameters(name, self.estimator, each.params), n_classes) for each in trials}
 
     def importances(self) -> dict[str, float]:
         """Return the share of the scores' variance that each parameter explains, the largest first.

@@ -21,12 +21,13 @@ from optuna.trial import TrialState as OptunaState
 from partwise.checkpoints import Checkpoint, KeptMembers
 from partwise.errors import InputError
 from partwise.learners.checking import with_parameters
+from partwise.permutation import KeyedPermutation
 from partwise.prediction import value_of
 from partwise.protocols import CutTable, Executor
 from partwise.records import Member, OutputKind, Task, TaskFailure, TaskOutcome
-from partwise.search.judging import Judge, kind_of
+from partwise.search.judging import Judge, JudgedRows, kind_of
 from partwise.search.records import SearchPlan, SearchTrial, TrialState
-from partwise.search.sampling import make_sampler, silent
+from partwise.search.sampling import make_sampler, silent, storing
 from partwise.search.units import Bench, UnitResult, UnitWork, fit_and_ask
 from partwise.templates import with_categories
 
@@ -34,6 +35,8 @@ __all__ = ["Search"]
 
 _TOLD = "partwise"
 _SPENT = "spent_seconds"
+_NOTED_SECONDS = 1.0
+"""How often the time that was spent is noted: a note takes as long as a tiny fit."""
 
 
 @dataclass(slots=True)
@@ -53,6 +56,8 @@ class _Running:
     said: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     members: dict[int, Member] = field(default_factory=dict)
     scores: dict[int, float] = field(default_factory=dict)
+    outputs: NDArray[np.float64] | None = None
+    """What its members said together when it was judged last."""
     cpu_seconds: float = 0.0
 
 
@@ -60,8 +65,8 @@ class _Running:
 class Search:
     """A search over one cut table.
 
-    ``levels`` says which features are codes of categories, and of how many; ``observe`` is called with each trial as
-    it ends.
+    ``unused`` are rows that judge no trial, None where the table has too few; ``levels`` says which features are codes
+    of categories, and of how many; ``observe`` is called with each trial as it ends.
     """
 
     plan: SearchPlan
@@ -72,6 +77,7 @@ class Search:
     judge: Judge
     checkpoint: Checkpoint
     executor: Executor
+    unused: JudgedRows | None = None
     levels: Mapping[int, int] = field(default_factory=dict)
     observe: Callable[[SearchTrial], None] = lambda _: None
 
@@ -84,30 +90,35 @@ class Search:
         self._waiting: deque[tuple[int, int]] = deque()
         self._outputs: dict[int, NDArray[np.float64]] = {}
         self._n_units = 0
+        self._lent: dict[int, Callable[[], Any]] = {}
         self._readable = self.checkpoint.trust
         self._ends: float | None = None
 
     def run(self) -> list[SearchTrial]:
         """Carry the search to its end, or to the end of its budget, and return all trials in order.
 
-        Trials that an earlier process left under way are taken up where they were; those that ended are not repeated.
+        Trials that an earlier process left under way, or that its smaller budget stopped, are taken up where they were;
+        those that ended are not repeated.
         """
-        began = time.monotonic()
+        began = noted = time.monotonic()
         spent = float(self.study.user_attrs.get(_SPENT, 0.0))
         self._ends = None if self.plan.budget is None else began + self.plan.budget - spent
-        with silent():
+        with silent(), storing():
             self._prepare()
             while self._has_work():
                 before = self._n_units
                 with closing(self.executor.run(fit_and_ask, self.bench, self, members=True)) as outcomes:
                     for outcome in outcomes:
                         self._take(outcome)
-                        self.study.set_user_attr(_SPENT, spent + time.monotonic() - began)
+                        if time.monotonic() - noted > _NOTED_SECONDS:
+                            noted = time.monotonic()
+                            self.study.set_user_attr(_SPENT, spent + noted - began)
                 if self._n_units == before:
                     break
             for number in list(self._running):
                 self._end(number, "stopped", reason="the budget was at its end")
             self.study.set_user_attr(_SPENT, spent + time.monotonic() - began)
+            self._lent.clear()
             return self.trials()
 
     def trials(self) -> list[SearchTrial]:
@@ -160,13 +171,17 @@ class Search:
         if not known and self.plan.first is not None:
             self.study.enqueue_trial(dict(self.plan.first))
         if self.plan.sampler == "grid":
-            points = self.plan.space.grid()
-            order = np.random.default_rng(self.plan.seed).permutation(len(points))
-            for place in order[: self.plan.n_trials]:
-                self.study.enqueue_trial(points[place], skip_if_exists=True)
+            for point in self.plan.space.grid(self._grid_order()):
+                self.study.enqueue_trial(point, skip_if_exists=True)
         for frozen in known:
-            if frozen.state == OptunaState.RUNNING:
+            has_stopped = _TOLD in frozen.user_attrs
+            if frozen.state == OptunaState.RUNNING and not (has_stopped and self._is_over()):
                 self._start(self._taken_up(frozen))
+
+    def _grid_order(self) -> list[int]:
+        """Return which points of the grid are tried, in a random order that further trials only lengthen."""
+        order = KeyedPermutation(self.plan.space.grid_size, (self.plan.seed,))
+        return [int(place) for place in order(np.arange(self.plan.n_trials))]
 
     def _taken_up(self, frozen: FrozenTrial) -> Trial:
         """Return a trial that an earlier process began; what that had not drawn yet is drawn as it would have been."""
@@ -243,10 +258,9 @@ class Search:
             self._end(number, "failed", reason=f"its score is {score}")
             return
         rung = self.plan.rungs[running.rung]
-        running.scores[rung] = score
+        running.scores[rung], running.outputs = score, outputs
         running.trial.report(score, rung)
         if rung == self.plan.rungs[-1]:
-            self._outputs[number] = outputs
             self._end(number, "finished")
         elif running.trial.should_prune():
             self._end(number, "pruned")
@@ -256,6 +270,8 @@ class Search:
 
     def _end(self, number: int, state: TrialState, reason: str = "") -> None:
         running = self._running.pop(number)
+        if running.outputs is not None and (state == "finished" or self.unused is None):
+            self._outputs[number] = running.outputs
         self._waiting = deque(unit for unit in self._waiting if unit[0] != number)
         self._units = {unit: of for unit, of in self._units.items() if of[0] != number}
         self._tell(
@@ -273,24 +289,33 @@ class Search:
         )
 
     def outputs(self, trials: Sequence[SearchTrial]) -> dict[int, NDArray[np.float64]]:
-        """Return the combined outputs on the judged rows of trials that were finished, by number.
+        """Return the combined outputs on the judged rows of trials that were judged, by number.
 
-        The members of trials that an earlier process finished are asked again; those that were not kept are fitted.
+        The members of trials that an earlier process ended are asked again; those that were not kept are fitted.
         """
         for each in trials:
             if each.number not in self._outputs:
-                self._outputs[each.number] = self._asked_again(each)
+                self._outputs[each.number] = self._asked(each, self.bench, self.judge)[0]
         return {each.number: self._outputs[each.number] for each in trials}
 
-    def _asked_again(self, trial: SearchTrial) -> NDArray[np.float64]:
+    def score_on_unused(self, trial: SearchTrial) -> float | None:
+        """Return what a trial scores on the rows that judged none, None where there are none or it is not defined."""
+        if self.unused is None:
+            return None
+        judge = replace(self.judge, rows=self.unused)
+        score = judge.score(*self._asked(trial, replace(self.bench, X=self.unused.X), judge))
+        return score if np.isfinite(score) else None
+
+    def _asked(self, trial: SearchTrial, bench: Bench, judge: Judge) -> tuple[NDArray[np.float64], OutputKind]:
+        """Return what the members of a trial that has ended say about the rows of a bench, combined."""
         template = self._template_with(trial.params)
         kind, kept, there = self._known(template)
         units = (
             Task(partition, self._unit(template, kind, kept, partition, there.get(partition)))
-            for partition in self._partitions
+            for partition in self._partitions[: trial.n_partitions]
         )
         said, members = {}, {}
-        for outcome in self.executor.run(fit_and_ask, self.bench, units, members=True):
+        for outcome in self.executor.run(fit_and_ask, bench, units, members=True):
             if outcome.duplicate:
                 continue
             result: UnitResult = value_of(outcome)
@@ -298,7 +323,7 @@ class Search:
                 kept.settle(replace(outcome, value=result.fitted), for_driver=False)
             said[outcome.id] = result.outputs
             members[outcome.id] = _spokesman(outcome.id, result, there.get(outcome.id))
-        return self.judge.combined(members, said, kind)
+        return judge.combined(members, said, kind), kind
 
     def _template_with(self, params: Mapping[str, Any]) -> Any:
         """Return the learner of a trial, as a fit would prepare it: members are then the same."""
@@ -314,15 +339,22 @@ class Search:
     def _unit(
         self, template: Any, kind: OutputKind, kept: KeptMembers, partition: int, there: Member | None
     ) -> UnitWork:
-        rows = None if there is not None else self.cut.payload(partition)
+        rows = None if there is not None else self._rows_of(partition)
         return UnitWork(template=template, kind=kind, rows=rows, kept=kept, member=there)
+
+    def _rows_of(self, partition: int) -> Callable[[], Any]:
+        """Return what gives workers the rows of a partition: many trials want them, and they are sent once."""
+        if partition not in self._lent:
+            self._lent[partition] = self.executor.lend(self.cut.payload(partition))
+        return self._lent[partition]
 
     def _tell(self, trial: Trial, ended: SearchTrial) -> None:
         told = {name: getattr(ended, name) for name in ("state", "cpu_seconds", "n_fits", "started", "reason")}
         trial.set_user_attr(_TOLD, json.dumps(told))
-        state = {"finished": OptunaState.COMPLETE, "pruned": OptunaState.PRUNED, "stopped": OptunaState.PRUNED}
+        state = {"finished": OptunaState.COMPLETE, "pruned": OptunaState.PRUNED}
         value = ended.score if ended.state == "finished" else None
-        self.study.tell(trial, value, state.get(ended.state, OptunaState.FAIL))
+        if ended.state != "stopped":  # the study has it as running, so that a larger budget takes it up again
+            self.study.tell(trial, value, state.get(ended.state, OptunaState.FAIL))
         self.observe(ended)
 
     def _told(self, frozen: FrozenTrial) -> SearchTrial:

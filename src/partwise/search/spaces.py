@@ -1,8 +1,7 @@
 """From what a user writes to the space that is searched, and from there to parameters of the learner."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
-from itertools import product
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -68,10 +67,19 @@ class Space:
             )
         values = Choice(tuple(values)).values
         if all(value is None or isinstance(value, (bool, int, float, str)) for value in values):
+            if twice := [value for place, value in enumerate(values) if value in values[:place]]:
+                raise InputError(f"{twice[0]!r} is there twice, or equals another value. Give each value once.")
             return CategoricalDistribution(values)
         # What a database holds are plain values: others are told by their text.
+        texts = [str(value) for value in values]
+        if len(set(texts)) < len(texts):
+            alike = next(text for text in texts if texts.count(text) > 1)
+            raise InputError(
+                f"two of the values read {alike!r}, and the study could not tell them apart. Give values of different "
+                "texts, or a parameter for each thing in which they differ."
+            )
         self._choices[name] = values
-        return CategoricalDistribution([str(value) for value in values])
+        return CategoricalDistribution(texts)
 
     def parameters(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
         """Return what a sampler chose as parameters of the learner."""
@@ -101,10 +109,20 @@ class Space:
             return value
         return next(each for each in self._choices[name] if str(each) == value)
 
-    def grid(self) -> list[dict[str, Any]]:
-        """Return every combination as a sampler would choose it; of a range some values, evenly spread."""
+    def grid(self, places: Iterable[int] | None = None) -> list[dict[str, Any]]:
+        """Return combinations as a sampler would choose them; of a range some values, evenly spread.
+
+        Parameters
+        ----------
+        places
+            Which of them, as numbers below ``grid_size``; None returns all.
+        """
         axes = {name: _points(distribution) for name, distribution in self.distributions.items()}
-        return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+        shape = tuple(map(len, axes.values()))
+        return [
+            {name: values[at] for (name, values), at in zip(axes.items(), np.unravel_index(place, shape), strict=True)}
+            for place in (range(self.grid_size) if places is None else places)
+        ]
 
     @property
     def grid_size(self) -> int:
@@ -190,8 +208,11 @@ def _dimension(table: Any) -> Dimension:
     ends = [table.get("low"), table.get("high")]
     if not all(isinstance(end, (int, float)) and not isinstance(end, bool) for end in ends):
         raise InputError(f"low = {ends[0]!r} and high = {ends[1]!r} are not two numbers. {example}")
-    integer = table.get("integer", all(isinstance(end, int) for end in ends))
-    return Range(ends[0], ends[1], log=bool(table.get("log", False)), integer=bool(integer))  # type: ignore[arg-type]
+    flags = {"log": False, "integer": all(isinstance(end, int) for end in ends)} | table
+    for name in ("log", "integer"):
+        if not isinstance(flags[name], bool):
+            raise InputError(f"{name} = {flags[name]!r} is neither true nor false. {example}")
+    return Range(ends[0], ends[1], log=flags["log"], integer=flags["integer"])  # type: ignore[arg-type]
 
 
 def _plain(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """One unit of a search: the member of one trial on one partition, fitted, kept and asked, in a worker."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import process_time
 from typing import Any
@@ -28,11 +29,19 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class UnitWork:
-    """What one unit is about; ``member`` is there where it was fitted before, and is only to be asked."""
+    """What one unit is about.
+
+    Parameters
+    ----------
+    rows
+        Gives what the reader makes the rows of the partition of; None where there is a member.
+    member
+        The member that was fitted before, and is only to be asked.
+    """
 
     template: Any
     kind: OutputKind
-    rows: Any
+    rows: Callable[[], Any] | None
     kept: KeptMembers
     member: Member | None = None
 
@@ -61,7 +70,8 @@ def fit_and_ask(bench: Bench, work: UnitWork) -> UnitResult:
     """
     if work.member is not None:
         return _asked(bench, work, work.member, None)
-    part = bench.reader.part(work.rows)
+    assert work.rows is not None  # noqa: S101 - there is no member yet
+    part = bench.reader.part(work.rows())
     fitted = fit_member(replace(bench.job, template=work.template), part)
     member = Member(
         partition=part.partition,

@@ -105,7 +105,7 @@ class MemoryCut:
         """All rows."""
         return self.whole.rows
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """What changes when the rows of some partition do."""
         return content_digest((self.whole.fingerprint, list(self.positions)))

@@ -74,6 +74,8 @@ class MlflowTracker:
         self._table = False
         self._children: dict[str, tuple[str, str | None, str | None]] = {}
         """By name the children of the run: id, content digest and reason of failure."""
+        self._half_made: dict[str, str] = {}
+        """By name the ids of children that an earlier process began, and could not end."""
         self.run_id: str | None = None
         self.model_uri: str | None = None
 
@@ -157,7 +159,10 @@ class MlflowTracker:
                     run.data.tags.get("partwise.reason") or None,
                 )
                 for run in found
+                if run.info.status != "RUNNING"
             }
+            begun = [run.info for run in found if run.info.status == "RUNNING"]
+            self._half_made = {str(each.run_name): each.run_id for each in begun}
             self.run_id = run_id
 
     def write(self, events: Sequence[Mapping[str, Any]]) -> None:
@@ -295,13 +300,8 @@ class MlflowTracker:
 
     def _log_trial(self, name: str, event: Mapping[str, Any]) -> None:
         end = _milliseconds(event)
-        tags = {"mlflow.parentRunId": self._run, "partwise.state": event["state"], "partwise.reason": event["reason"]}
-        child = self._client.create_run(
-            self._experiment_id,
-            start_time=int(event["started"] * 1000) or end,
-            tags={key: entries.clipped(text, _LONGEST_TAG) for key, text in tags.items() if text},
-            run_name=name,
-        ).info.run_id
+        tags = {key: text for key in ("state", "reason") if (text := event[key])}
+        child = self._new_child(name, int(event["started"] * 1000) or end, tags)
         params = [Param(key, entries.clipped(value, _LONGEST_PARAM)) for key, value in event["params"].items()]
         metrics = [Metric("score", score, end, int(rung)) for rung, score in event["scores"].items()]
         metrics.append(Metric("cpu_seconds", event["cpu_seconds"], end, 0))
@@ -331,17 +331,21 @@ class MlflowTracker:
         if event.get("started"):
             start = int(event["started"] * 1000)
             end = start + int((event.get("fit_seconds") or 0) * 1000)
-        texts = {f"partwise.{name}": event.get(name) for name in ("content_digest", "reason", "message")}
-        tags = {"mlflow.parentRunId": self._run, **entries.known(texts)}
-        child = self._client.create_run(
-            self._experiment_id,
-            start_time=start,
-            tags={name: entries.clipped(text, _LONGEST_TAG) for name, text in tags.items()},
-            run_name=name,
-        ).info.run_id
+        tags = entries.known({key: event.get(key) for key in ("content_digest", "reason", "message")})
+        child = self._new_child(name, start, tags)
         self._log(child, params=entries.member_params(event), metrics=entries.member_metrics(event), when=end)
         self._children[name] = (child, event.get("content_digest"), event.get("reason"))
         self._client.set_terminated(child, "FAILED" if failed else "FINISHED", end_time=end)
+
+    def _new_child(self, name: str, start: int, tags: Mapping[str, Any]) -> str:
+        """Return the id of a child with these tags of ours; one that was begun, and not ended, is gone on with."""
+        texts = {f"partwise.{key}": entries.clipped(text, _LONGEST_TAG) for key, text in tags.items()}
+        if (begun := self._half_made.pop(name, None)) is not None:
+            self._log(begun, tags=texts)
+            return begun
+        tagged = {"mlflow.parentRunId": self._run, **texts}
+        run = self._client.create_run(self._experiment_id, start_time=start, tags=tagged, run_name=name)
+        return str(run.info.run_id)
 
     def _restate(self, name: str, event: Mapping[str, Any], status: str) -> None:
         """Say of a member that is there already what became of it since: it was repaired, or dropped."""

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,20 +20,14 @@ from partwise.evaluation import Outputs, Truth, widened
 from partwise.executors.ray_tasks import RayExecutor
 from partwise.experiment.alternatives import check_alternatives, fit_alternative, wanted_alternatives
 from partwise.experiment.changing import RunChanges
-from partwise.experiment.checking import check_before_reading
 from partwise.experiment.compared_rows import ComparedRows
+from partwise.experiment.opening import begun
 from partwise.experiment.preparing import (
     Setup,
-    Tables,
-    check_before_paying,
     executor_of,
-    make_setup,
-    opened,
-    with_defaults,
 )
-from partwise.experiment.recorded import GoesOn, recorded
+from partwise.experiment.recorded import GoesOn, RecordedRun, recorded
 from partwise.experiment.recording import Recorder
-from partwise.experiment.scanning import read_or_scanned
 from partwise.fitting import FitJob, prepare_worker
 from partwise.resources import Stopwatch
 from partwise.tables import SentRows
@@ -46,14 +39,10 @@ Model = PartitionedClassifier | PartitionedRegressor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ComparisonRun:
+class ComparisonRun(RecordedRun):
     """A finished comparison and where everything about it lies."""
 
     comparison: Comparison
-    directory: Path | str
-    tracking_uri: str | None
-    tracking_fault: str | None
-    ui_command: str | None
 
 
 def compare(
@@ -81,34 +70,21 @@ def compare(
     PartwiseError
         If the run fails; it is recorded as failed.
     """
-    # 1. The table: which columns and which rows play which part.
-    source = opened(config)
-    config = with_defaults(config, source)
-    tables = Tables(config, source)
-    check_before_reading(tables, lambda setup, _: check_alternatives(config, setup), is_new=goes_on is None)
-    scanned = read_or_scanned(tables, say, in_memory=None if goes_on is None else goes_on.in_memory)
-    dataset, facts = scanned.dataset, scanned.facts
-    # 2. The setup, checked against the task; all mistakes at once.
-    n_classes = None if dataset.labels is None else len(dataset.labels)
-    setup = make_setup(config, dataset.task, n_classes, len(dataset.train))
-    if scanned.train is None:
-        check_before_paying(config, dataset, setup)
+    # 1. and 2. The table, and the setup.
+    run = begun(config, say, goes_on, _check_alternatives)
+    config, setup, rows, facts = run.config, run.setup, run.rows, run.facts
     changes = RunChanges() if goes_on is None else goes_on.changes
     changes.check(setup.recipe, config.quorum)
     # 3. Where the run is recorded; both places are tried before anything is fitted.
-    check_alternatives(config, setup)
     with recorded(config, goes_on) as recorder:
-        recorder.start(config, setup, dataset.holdout.description, facts)
-        summary = setup.summary(config, [*facts["notes"], *changes.notes(config, dataset.test)])
-        rows = ComparedRows(dataset, scanned.train)
+        recorder.start(config, setup, rows.dataset.holdout.description, facts)
+        summary = setup.summary(config, [*facts["notes"], *changes.notes(config, rows.dataset.test)])
         comparison = _measure(config, rows, setup, summary, recorder, say, show_progress=show_progress)
-    return ComparisonRun(
-        comparison=comparison,
-        directory=recorder.directory.called,
-        tracking_uri=recorder.tracker.uri,
-        tracking_fault=recorder.tracking_fault,
-        ui_command=recorder.tracker.ui_command,
-    )
+    return ComparisonRun(comparison=comparison, **RecordedRun.places(recorder))
+
+
+def _check_alternatives(config: CompareConfig, setup: Setup, _n_classes: int | None) -> None:
+    check_alternatives(config, setup)
 
 
 def _measure(

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from partwise.config import FitConfig
 from partwise.errors import StepTimeoutError, TrackerUnavailableError
@@ -13,7 +15,27 @@ from partwise.experiment.recording import Recorder
 from partwise.runs import RunDirectory, default_run_directory
 from partwise.trackers import make_tracker
 
-__all__ = ["GoesOn", "recorded"]
+__all__ = ["GoesOn", "RecordedRun", "recorded"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedRun:
+    """A finished run, and where everything about it lies; those of each command also hold its record."""
+
+    directory: Path | str
+    tracking_uri: str | None
+    tracking_fault: str | None
+    ui_command: str | None
+
+    @staticmethod
+    def places(recorder: Recorder) -> dict[str, Any]:
+        """Return the fields that a recorder knows."""
+        return {
+            "directory": recorder.directory.called,
+            "tracking_uri": recorder.tracker.uri,
+            "tracking_fault": recorder.tracking_fault,
+            "ui_command": recorder.tracker.ui_command,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from partwise.comparison.judging import Costs, Trained, make_training
 from partwise.comparison.records import Training
@@ -15,7 +14,7 @@ from partwise.experiment.changing import RunChanges
 from partwise.experiment.checking import check_before_reading, check_sums
 from partwise.experiment.pipeline import make_ensemble
 from partwise.experiment.preparing import Setup, Tables, executor_of, facts_of, make_setup, opened, with_defaults
-from partwise.experiment.recorded import GoesOn, recorded
+from partwise.experiment.recorded import GoesOn, RecordedRun, recorded
 from partwise.experiment.recording import Recorder
 from partwise.experiment.scanning import divided_scan
 from partwise.fitting import prepare_worker
@@ -30,14 +29,10 @@ _EXAMPLE_ROWS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingRun:
+class TrainingRun(RecordedRun):
     """A finished training and where everything about it lies."""
 
     training: Training
-    directory: Path | str
-    tracking_uri: str | None
-    tracking_fault: str | None
-    ui_command: str | None
 
 
 def train(
@@ -85,13 +80,7 @@ def train(
         facts = facts_of(tables, divided.n_train + divided.n_test, list(source.notes))
         recorder.start(config, setup, divided.description, facts)
         training = _fitted(config, setup, divided, executor, recorder, say, clock, show_progress=show_progress)
-    return TrainingRun(
-        training=training,
-        directory=recorder.directory.called,
-        tracking_uri=recorder.tracker.uri,
-        tracking_fault=recorder.tracking_fault,
-        ui_command=recorder.tracker.ui_command,
-    )
+    return TrainingRun(training=training, **RecordedRun.places(recorder))
 
 
 def _fitted(

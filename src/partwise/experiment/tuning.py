@@ -3,8 +3,6 @@
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,20 +15,14 @@ from partwise.credentials import without_credentials
 from partwise.errors import ConfigurationError, InputError
 from partwise.evaluation import Outputs, Truth, scores_of, widened
 from partwise.executors.ray_tasks import RayExecutor
-from partwise.experiment.checking import check_before_reading
 from partwise.experiment.compared_rows import ComparedRows
+from partwise.experiment.opening import begun
 from partwise.experiment.preparing import (
     Setup,
-    Tables,
-    check_before_paying,
     executor_of,
-    make_setup,
-    opened,
-    with_defaults,
 )
-from partwise.experiment.recorded import GoesOn, recorded
+from partwise.experiment.recorded import GoesOn, RecordedRun, recorded
 from partwise.experiment.recording import Recorder
-from partwise.experiment.scanning import read_or_scanned
 from partwise.filesystems import Folder
 from partwise.fitting import prepare_worker
 from partwise.learners import parse_parameters
@@ -56,14 +48,10 @@ _OF_THE_SEARCH = frozenset({"data", "param", "evidence", "tracking_uri", "experi
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TuningRun:
+class TuningRun(RecordedRun):
     """A finished search and where everything about it lies."""
 
     tuning: Tuning
-    directory: Path | str
-    tracking_uri: str | None
-    tracking_fault: str | None
-    ui_command: str | None
 
 
 def tune(
@@ -84,31 +72,14 @@ def tune(
     PartwiseError
         If the run fails; it is recorded as failed.
     """
-    # 1. The table: which columns and which rows play which part.
-    source = opened(config)
-    config = with_defaults(config, source)
-    tables = Tables(config, source)
-    check_before_reading(tables, partial(_check_search, config), is_new=goes_on is None)
-    scanned = read_or_scanned(tables, say, in_memory=None if goes_on is None else goes_on.in_memory)
-    dataset, facts = scanned.dataset, scanned.facts
-    # 2. The setup, checked against the task; all mistakes at once.
-    n_classes = None if dataset.labels is None else len(dataset.labels)
-    setup = make_setup(config, dataset.task, n_classes, len(dataset.train))
-    _check_search(config, setup, n_classes)
-    if scanned.train is None:
-        check_before_paying(config, dataset, setup)
+    # 1. and 2. The table, and the setup.
+    run = begun(config, say, goes_on, _check_search)
+    config, setup, rows, facts = run.config, run.setup, run.rows, run.facts
     # 3. Where the run is recorded; both places are tried before anything is fitted.
     with recorded(config, goes_on) as recorder:
-        recorder.start(config, setup, dataset.holdout.description, facts)
-        rows = ComparedRows(dataset, scanned.train)
+        recorder.start(config, setup, rows.dataset.holdout.description, facts)
         tuning = _searched(config, setup, rows, facts["notes"], recorder, say, show_progress=show_progress)
-    return TuningRun(
-        tuning=tuning,
-        directory=recorder.directory.called,
-        tracking_uri=recorder.tracker.uri,
-        tracking_fault=recorder.tracking_fault,
-        ui_command=recorder.tracker.ui_command,
-    )
+    return TuningRun(tuning=tuning, **RecordedRun.places(recorder))
 
 
 def _searched(

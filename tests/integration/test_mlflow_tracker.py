@@ -383,6 +383,18 @@ def test_failures_of_the_server_during_a_run_keep_passwords(tracker, monkeypatch
     assert caught.value.__cause__ is None
 
 
+def test_whatever_mlflow_raises_is_told_as_a_failure_of_tracking(tracker, monkeypatch):
+    """Errors of its database among them: a signal may have stopped it in the middle of a transaction."""
+
+    def fail(*_, **__):
+        raise RuntimeError("this transaction is closed")
+
+    tracker.write([_started()])
+    monkeypatch.setattr(tracker._client, "set_terminated", fail)
+    with pytest.raises(PartwiseError, match=r"failed: RuntimeError: this transaction is closed.*records are in"):
+        tracker.close("interrupted")
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

@@ -203,9 +203,12 @@ class MlflowTracker:
         with environment(**_SILENT, **(_LATER_CONTACT | settings)), quiet_loggers("mlflow", "alembic"):
             try:
                 yield
-            except (MlflowException, OSError) as error:
+            except PartwiseError:
+                raise
+            # What it may raise is not written down, and a signal may have left it in the middle of something.
+            except Exception as error:  # noqa: BLE001
                 raise PartwiseError(
-                    f"MLflow at {self.uri} failed: {entries.clipped(str(error), 500)}. "
+                    f"MLflow at {self.uri} failed: {type(error).__name__}: {entries.clipped(str(error), 500)}. "
                     "The run's records are in its directory."
                 ) from None  # the error's own text may have the password
 

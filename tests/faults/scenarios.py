@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import psutil
 import ray
 from ray.cluster_utils import Cluster
@@ -47,7 +48,7 @@ class NotedTree(SlowTree):
         if ray.is_initialized():
             node = ray.get_runtime_context().get_node_id()
             (Path(self.folder) / f"{node}-{time.time_ns()}").touch()
-            time.sleep(1.0 if (Path(self.folder) / "slow").exists() else 0.0)
+            time.sleep(0.5 if (Path(self.folder) / "slow").exists() else 0.0)
         while (Path(self.folder) / "wait").exists():
             time.sleep(0.05)
         return super().fit(X, y)
@@ -66,6 +67,12 @@ def _digests(executor, folder):
     }
 
 
+def _usual(folder):
+    """The digests of the members of a run without faults."""
+    (Path(folder) / "slow").unlink(missing_ok=True)
+    return {"usual": _digests("inline", str(folder))["digests"]}
+
+
 def _when(happened, act):
     """Act in a thread of its own as soon as something has happened."""
 
@@ -80,11 +87,12 @@ def _when(happened, act):
 def node_lost(folder):
     """A node dies while it fits its third member; its members are fitted elsewhere."""
     cluster, (second,) = _cluster(1, 1)
+    RayExecutor().warm(np.sum, np.eye(2))  # a cold node would stay idle while the other fits all members
     (Path(folder) / "slow").touch()
     there = f"{second.node_id}-*"
     _when(lambda: len(list(Path(folder).glob(there))) == 3, lambda: cluster.remove_node(second, allow_graceful=False))
     found = _digests("ray", folder)
-    return found | {"alive": sum(node["Alive"] for node in ray.nodes())}
+    return found | {"alive": sum(node["Alive"] for node in ray.nodes())} | _usual(folder)
 
 
 def node_joins(folder):
@@ -99,7 +107,7 @@ def node_joins(folder):
         cluster.add_node(num_cpus=1)  # in this thread: Ray sets signal handlers
         cluster.wait_for_nodes()
         waiting.unlink()
-        return run.result()
+        return run.result() | _usual(folder)
 
 
 _OTHER = "Metadata-Version: 2.1\nName: partwise\nVersion: 9.9.9\n"
@@ -129,7 +137,8 @@ def other_node_joins(folder):
                 refusals.append(str(error))
     cluster.remove_node(node)
     waiting.unlink()
-    return {"node": node.node_id[:8], "refusals": refusals, "digests": _digests("ray", str(members))["digests"]}
+    found = _digests("ray", str(members)) | _usual(members)
+    return found | {"node": node.node_id[:8], "refusals": refusals}
 
 
 _FAST_CLOCK = """
@@ -148,17 +157,12 @@ def wrong_clock(folder):
     cluster.wait_for_nodes()
     before = time.time()
     told = list(check_clocks(on_every_node(tell_time, None, 60.0), before, time.time()))
-    found = _digests(RayExecutor(timeout=60.0), folder)
+    found = _digests(RayExecutor(timeout=60.0), folder) | _usual(folder)
     return found | {
         "clocks": {check.name.partition(":")[0].rpartition("/")[2]: [check.state, check.found] for check in told},
         "other": other.node_id,
         "times": [before, time.time()],
     }
-
-
-def inline(folder):
-    """The members of a run without faults."""
-    return _digests("inline", folder)
 
 
 def out_of_memory():

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -51,12 +52,18 @@ def test_places_that_cannot_be_written_to_are_bad(capsys):
     assert "--output" in checks["run directory"]["mend"]
 
 
-def test_a_cluster_that_is_not_there_is_bad(tmp_path):
+@pytest.fixture(scope="module")
+def where_nothing_answers(tmp_path_factory):
+    """The lines of a doctor that finds neither Ray nor a tracking server."""
+    place = tmp_path_factory.mktemp("alone")
+    return _of_places(storage=str(place / "store"), tracking_uri=f"http://{CLOSED}", output=place)
+
+
+def test_a_cluster_that_is_not_there_is_bad(where_nothing_answers):
     """The other lines are there all the same."""
-    checks = _of_places(storage=str(tmp_path / "store"), tracking_uri="off", output=tmp_path)
-    assert checks["Ray"].state == "bad"
-    assert CLOSED in checks["Ray"].found
-    assert checks["run directory"].state == "good"
+    assert where_nothing_answers["Ray"].state == "bad"
+    assert CLOSED in where_nothing_answers["Ray"].found
+    assert where_nothing_answers["run directory"].state == "good"
 
 
 def test_wrong_input_exits_with_2(capsys):
@@ -70,18 +77,9 @@ def test_wrong_input_exits_with_2(capsys):
     assert said.out == ""
 
 
-@pytest.fixture
-def silent():
-    """The address of a server that takes requests and never answers."""
-    with closing(socket.socket()) as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen(50)
-        yield f"127.0.0.1:{server.getsockname()[1]}"
-
-
-def test_a_server_that_refuses_is_bad(tmp_path):
+def test_a_server_that_refuses_is_bad(where_nothing_answers):
     """A run would go on without it, says the mend."""
-    check = _of_places(storage=str(tmp_path), tracking_uri=f"http://{CLOSED}", output=tmp_path)["tracking"]
+    check = where_nothing_answers["tracking"]
     assert check.state == "bad"
     assert "partwise sync" in check.mend
 
@@ -113,12 +111,28 @@ def _doctor(home, *arguments):
     return said, {check["name"]: check for check in json.loads(said.stdout)}
 
 
-def test_servers_that_hang_do_not_hold_up_the_end(silent, tmp_path):
+@pytest.fixture(scope="module", autouse=True)
+def held_up(tmp_path_factory):
+    """A doctor who has asked servers that never answer since the first of these tests: seconds, and what it says."""
+
+    def ask():
+        started = time.monotonic()
+        bucket = f"s3://bucket/store?endpoint_override={silent}&scheme=http"
+        said = _doctor(place, "--storage", bucket, "--tracking-uri", f"http://{silent}", "--address", CLOSED)
+        return time.monotonic() - started, *said
+
+    place = tmp_path_factory.mktemp("held-up")
+    with closing(socket.socket()) as server, ThreadPoolExecutor() as pool:
+        server.bind(("127.0.0.1", 0))
+        server.listen(50)
+        silent = f"127.0.0.1:{server.getsockname()[1]}"
+        yield pool.submit(ask)
+
+
+def test_servers_that_hang_do_not_hold_up_the_end(held_up):
     """Not the command, nor the end of its process: a bucket's library cannot be interrupted."""
-    started = time.monotonic()
-    bucket = f"s3://bucket/store?endpoint_override={silent}&scheme=http"
-    said, checks = _doctor(tmp_path, "--storage", bucket, "--tracking-uri", f"http://{silent}", "--address", CLOSED)
-    assert time.monotonic() - started < 60
+    seconds, said, checks = held_up.result()
+    assert seconds < 60
     assert said.returncode == 1
     assert checks["tracking"]["state"] == "bad"
     assert (checks["partition store"]["state"], checks["partition store"]["found"]) == ("warning", "no answer in time")

@@ -1,9 +1,11 @@
 """A cluster whose head is a process of its own, as `ray start` makes it: joined, with and without a token."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,10 +45,18 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def environment(home):
+@pytest.fixture(scope="module")
+def temporary():
+    """A folder for the files of these clusters, where `auto` finds no other: short, as paths of sockets must be."""
+    place = tempfile.mkdtemp(prefix="pw-")
+    yield place
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def environment(home, temporary):
     """A user of their own: no token but what lies in this home."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    return {**kept, "HOME": str(home), "RAY_USAGE_STATS_ENABLED": "0"}
+    return {**kept, "HOME": str(home), "RAY_TMPDIR": temporary, "RAY_USAGE_STATS_ENABLED": "0"}
 
 
 @contextmanager
@@ -69,22 +79,22 @@ def make_token(surroundings):
 
 
 @pytest.fixture(params=["without a token", "with a token"])
-def cluster(request, tmp_path):
+def cluster(request, tmp_path, temporary):
     """The home and the environment of a running head, and whether it has a token."""
-    surroundings = environment(tmp_path)
+    surroundings = environment(tmp_path, temporary)
     if request.param == "with a token":
         make_token(surroundings)
     with running_head(tmp_path, surroundings):
         yield tmp_path, surroundings, (request.param == "with a token")
 
 
-def test_a_token_that_is_missing_is_told_in_30_seconds(tmp_path):
+def test_a_token_that_is_missing_is_told_in_30_seconds(tmp_path, temporary):
     """Who has not that of the cluster is told how to get in; who has it gets in."""
     guest = tmp_path / "guest"
     guest.mkdir()
-    surroundings = environment(tmp_path) | {"RAY_AUTH_MODE": "token"}
+    surroundings = environment(tmp_path, temporary) | {"RAY_AUTH_MODE": "token"}
     make_token(surroundings)
-    homes = {guest: environment(guest), tmp_path: surroundings}
+    homes = {guest: environment(guest, temporary), tmp_path: surroundings}
     with running_head(tmp_path, surroundings) as port:
         command = [sys.executable, "-c", _JOIN, f"127.0.0.1:{port}"]
         asked = {

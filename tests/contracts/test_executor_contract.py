@@ -372,21 +372,32 @@ def _deaf_server():
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
+def _joining(address):
+    command = [sys.executable, "-c", _JOIN, address]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def deaf():
+    """An address that never answers, and a process that has tried to join it since the first of these tests."""
+    with _deaf_server() as address, _joining(address) as process:
+        yield address, process
+        process.kill()
+
+
 @pytest.mark.parametrize("kind", ["closed", "closed client", "deaf", "no port", "no host"])
-def test_an_unreachable_address_is_an_error_within_30_seconds(kind):
+def test_an_unreachable_address_is_an_error_within_30_seconds(kind, deaf):
     """Nothing there, something that is no Ray, or no address at all: an error with the address and a next step."""
-    with _deaf_server() as deaf:
-        address = {
-            "closed": "127.0.0.1:1",
-            "closed client": "ray://127.0.0.1:1",
-            "deaf": deaf,
-            "no port": "localhost",
-            "no host": "nowhere.invalid:6379",
-        }[kind]
-        command = [sys.executable, "-c", _JOIN, address]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    seconds, _, message = result.stdout.partition("\n")
-    assert message.startswith("AddressError:"), result.stderr
+    address = {
+        "closed": "127.0.0.1:1",
+        "closed client": "ray://127.0.0.1:1",
+        "deaf": deaf[0],
+        "no port": "localhost",
+        "no host": "nowhere.invalid:6379",
+    }[kind]
+    said, complaints = (deaf[1] if kind == "deaf" else _joining(address)).communicate(timeout=60)
+    seconds, _, message = said.partition("\n")
+    assert message.startswith("AddressError:"), complaints
     assert float(seconds) < 30
     assert address in message
     assert "leave it out to start Ray on this machine" in message or "check that it is the head's port" in message
@@ -398,11 +409,11 @@ def test_an_unreachable_address_is_an_error_within_30_seconds(kind):
 )
 def test_rays_client_has_next_steps_of_its_own(kind, next_step):
     """A closed port names the option that opens it; without Ray's client here, the package is named."""
-    with _deaf_server() as deaf:
-        address = "ray://127.0.0.1:1" if kind == "closed" else f"ray://{deaf}"
-        command = [sys.executable, "-c", _JOIN, address]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert next_step in result.stdout, result.stderr
+    with _deaf_server() as open_port:
+        said, complaints = _joining("ray://127.0.0.1:1" if kind == "closed" else f"ray://{open_port}").communicate(
+            timeout=60
+        )
+    assert next_step in said, complaints
 
 
 def test_what_shall_be_shipped_must_exist(tmp_path):

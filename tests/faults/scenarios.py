@@ -37,20 +37,33 @@ def _cluster(*cpus):
 
 
 class NotedTree(SlowTree):
-    """A slow tree that leaves a file for each fit that begins."""
+    """A slow tree that leaves a file for each fit that begins; on the node that is doomed the third never ends."""
 
     def __init__(self, folder="", max_features=1, random_state=None):
         super().__init__(max_features=max_features, random_state=random_state)
         self.folder = folder
 
     def fit(self, X, y):
+        folder = Path(self.folder)
         if ray.is_initialized():
             node = ray.get_runtime_context().get_node_id()
-            (Path(self.folder) / f"{node}-{time.time_ns()}").touch()
-            time.sleep(1.0 if (Path(self.folder) / "slow").exists() else 0.0)
-        while (Path(self.folder) / "wait").exists():
+            (folder / f"{node}-{time.time_ns()}").touch()
+            if (folder / "doomed").exists():
+                self._meet_its_end(node, (folder / "doomed").read_text())
+                return super(SlowTree, self).fit(X, y)  # no node needs more time
+        while (folder / "wait").exists():
             time.sleep(0.05)
         return super().fit(X, y)
+
+    def _meet_its_end(self, node, doomed):
+        """Wait on the doomed node to be killed in the third fit, elsewhere for that fit to begin."""
+        while (_fits(self.folder, doomed) < 3) is not (node == doomed):
+            time.sleep(0.05)
+
+
+def _fits(folder, node):
+    """Return how many fits have begun on a node."""
+    return len(list(Path(folder).glob(f"{node}-*")))
 
 
 def _digests(executor, folder):
@@ -64,6 +77,11 @@ def _digests(executor, folder):
         "attempts": max(each.attempts for each in members),
         "started": [each.started for each in members],
     }
+
+
+def _usual(folder):
+    """The digests of the members of a run without faults."""
+    return {"usual": _digests("inline", str(folder))["digests"]}
 
 
 def _when(happened, act):
@@ -80,11 +98,17 @@ def _when(happened, act):
 def node_lost(folder):
     """A node dies while it fits its third member; its members are fitted elsewhere."""
     cluster, (second,) = _cluster(1, 1)
-    (Path(folder) / "slow").touch()
-    there = f"{second.node_id}-*"
-    _when(lambda: len(list(Path(folder).glob(there))) == 3, lambda: cluster.remove_node(second, allow_graceful=False))
-    found = _digests("ray", folder)
-    return found | {"alive": sum(node["Alive"] for node in ray.nodes())}
+    (Path(folder) / "doomed").write_text(second.node_id)
+    _when(lambda: _fits(folder, second.node_id) == 3, lambda: cluster.remove_node(second, allow_graceful=False))
+    found = _digests("ray", folder) | _usual(folder)
+    ends = time.monotonic() + 60
+    while _alive() > 1 and time.monotonic() < ends:  # Ray may not have counted them yet
+        time.sleep(0.1)
+    return found | {"alive": _alive()}
+
+
+def _alive():
+    return sum(node["Alive"] for node in ray.nodes())
 
 
 def node_joins(folder):
@@ -99,7 +123,7 @@ def node_joins(folder):
         cluster.add_node(num_cpus=1)  # in this thread: Ray sets signal handlers
         cluster.wait_for_nodes()
         waiting.unlink()
-        return run.result()
+        return run.result() | _usual(folder)
 
 
 _OTHER = "Metadata-Version: 2.1\nName: partwise\nVersion: 9.9.9\n"
@@ -129,7 +153,8 @@ def other_node_joins(folder):
                 refusals.append(str(error))
     cluster.remove_node(node)
     waiting.unlink()
-    return {"node": node.node_id[:8], "refusals": refusals, "digests": _digests("ray", str(members))["digests"]}
+    found = _digests("ray", str(members)) | _usual(members)
+    return found | {"node": node.node_id[:8], "refusals": refusals}
 
 
 _FAST_CLOCK = """
@@ -148,17 +173,12 @@ def wrong_clock(folder):
     cluster.wait_for_nodes()
     before = time.time()
     told = list(check_clocks(on_every_node(tell_time, None, 60.0), before, time.time()))
-    found = _digests(RayExecutor(timeout=60.0), folder)
+    found = _digests(RayExecutor(timeout=60.0), folder) | _usual(folder)
     return found | {
         "clocks": {check.name.partition(":")[0].rpartition("/")[2]: [check.state, check.found] for check in told},
         "other": other.node_id,
         "times": [before, time.time()],
     }
-
-
-def inline(folder):
-    """The members of a run without faults."""
-    return _digests("inline", folder)
 
 
 def out_of_memory():
@@ -260,6 +280,5 @@ def _refused(executor):
 
 if __name__ == "__main__":
     result = globals()[sys.argv[1]](*sys.argv[2:])
+    ray.shutdown()  # what Ray has to say of lost nodes comes before
     sys.stdout.write(json.dumps(result) + "\n")
-    sys.stdout.flush()
-    ray.shutdown()

@@ -49,8 +49,8 @@ def test_a_task_that_always_hangs_ends_the_step(tmp_path):
 
 def test_members_keep_their_own_limit():
     """A fit may take longer than a step."""
-    (outcome,) = RayExecutor(step_timeout=0.5).run(nap, None, [Task(0, 3.0)], members=True)
-    assert outcome.value == 3.0
+    (outcome,) = RayExecutor(step_timeout=0.5).run(nap, None, [Task(0, 1.5)], members=True)
+    assert outcome.value == 1.5
 
 
 @pytest.fixture

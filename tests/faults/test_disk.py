@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from sklearn.naive_bayes import GaussianNB
 
+from commands import run_here
 from partwise import PartitionedClassifier, scan
 from partwise.config import CompareConfig
 from partwise.errors import InputError
@@ -93,9 +94,9 @@ def read_only_disk(small_disk):
 def test_a_disk_that_can_only_be_read_is_told_before_anything_is_fitted(command, read_only_disk, table, tmp_path):
     """Exit code 2 with the path, and no learner was asked to fit."""
     (tmp_path / "noted.py").write_text(LEARNER)
-    said = _partwise(
+    said = run_here(
         tmp_path,
-        *(command, table, "--target", "kind", "--learner", "noted:Noted", "--ship", "noted.py"),
+        *(command, table, "--target", "kind", "--learner", "noted.py:Noted"),
         *("--tracking-uri", "off", "--output", read_only_disk / "run"),
     )
     assert said.returncode == 2

@@ -1,5 +1,6 @@
 """What a cluster lacks is told before anything is fitted, in a line; and no cluster is joined unasked."""
 
+import json
 import os
 import subprocess
 import sys
@@ -73,22 +74,40 @@ def test_what_workers_cannot_load_is_told_in_a_line():
 
 
 _RUN = """
+import json
+
+import psutil
 import ray
 
 from partwise import RayExecutor
 from partwise.records import Task
 
 list(RayExecutor().run(divmod, 7, [Task(0, 2)]))
-print(ray.get_runtime_context().gcs_address)
+ours = [psutil.Process(), *psutil.Process().children(recursive=True)]
+connections = [each for process in ours for each in process.net_connections("inet")]
+listening = {each.laddr.ip for each in connections if each.status == "LISTEN"}
+print(json.dumps({"address": ray.get_runtime_context().gcs_address, "listening": sorted(listening)}))
 """
 
 
-def test_a_run_without_an_address_joins_no_cluster_that_happens_to_be_there():
-    """The Ray of this session is another's for a process of its own, which Ray by itself would have joined."""
-    here = ray.get_runtime_context().gcs_address
-    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+@pytest.fixture(scope="module")
+def of_our_own(ray_session, tmp_path_factory):  # noqa: ARG001 - another Ray that happens to be there
+    """What became of a run without an address in a process of its own, which Ray by itself would have let join."""
+    home = str(tmp_path_factory.mktemp("home"))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {"HOME": home}
     ran = subprocess.run(
-        [sys.executable, "-c", _RUN], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", _RUN], env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.strip() != here
+    return json.loads(ran.stdout.splitlines()[-1])
+
+
+def test_a_run_without_an_address_joins_no_cluster_that_happens_to_be_there(of_our_own):
+    """The Ray of this session is another's."""
+    assert of_our_own["address"] != ray.get_runtime_context().gcs_address
+
+
+def test_a_ray_of_our_own_listens_on_the_loopback_address_alone(of_our_own):
+    """No port of the driver, of Ray's servers and of its workers can be reached from another machine."""
+    assert of_our_own["listening"]
+    assert set(of_our_own["listening"]) <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -17,30 +16,36 @@ import pytest
 from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
+from commands import run_here
+from processes import gone, processes_of
+
 LEARNER = '''
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from sklearn.tree import DecisionTreeClassifier
 
-FITS = Path(os.environ["FITS"])
+FITS, SECONDS = Path(os.environ["FITS"]), float(os.environ.get("SECONDS_A_FIT", "0.7"))
 
 
 class Slow(DecisionTreeClassifier):
-    """Notes each fit, and takes its time; refuses the fits that a file asks it to refuse."""
+    """Notes each fit by its first value, and takes its time; refuses the fits that a file asks it to refuse."""
 
     def fit(self, X, y):
+        first = f"{X[0, 0]:.6f}"
         with FITS.open("a") as file:
-            file.write("fit\\n")
-        time.sleep(float(os.environ.get("SECONDS_A_FIT", "0.7")))
+            file.write(f"{first}\\n")
+        time.sleep(SECONDS)
         refused = FITS.with_name("refused")
-        if refused.exists() and str(round(float(X[0, 0]), 6)) in refused.read_text().split():
+        if refused.exists() and first in refused.read_text().split():
             raise RuntimeError("refused")
         return super().fit(X, y)
 '''
 PARTITIONS = 10
+COMPARE = ["compare", "table.parquet", "--target", "kind", "--learner", "slow.py:Slow", "--param", "max_depth=3"]
+COMPARE += ["--partitions", str(PARTITIONS), "--output", "run", "--tracking-uri", "sqlite:///mlflow.db"]
+UNTRACKED = ("--tracking-uri", "off")
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +81,15 @@ class _Place:
 
     def compare(self, *options):
         """Start a comparison with the slow learner."""
-        arguments = ["compare", "table.parquet", "--target", "kind", "--learner", "slow:Slow", "--ship", "slow.py"]
-        arguments += ["--partitions", str(PARTITIONS), "--output", "run", "--tracking-uri", "sqlite:///mlflow.db"]
-        return self.start(*arguments, "--param", "max_depth=3", *options)
+        return self.start(*COMPARE, *options)
+
+    def here(self, *arguments):
+        """Run a command in this process, on the session's Ray; return its exit code, and what it said."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name in self.environment.keys() & {"FITS", "SECONDS_A_FIT"}:
+                patch.setenv(name, self.environment[name])
+            said = run_here(self.folder, *arguments)
+        return said.returncode, said.stdout, " ".join(said.stderr.split())
 
     def done(self, process):
         """Wait for a command; return its exit code, and what it said."""
@@ -117,42 +128,14 @@ def place(tmp_path, table):
 
 
 @pytest.fixture(scope="module")
-def faultless(tmp_path_factory, table):
-    """The digests of a run to which nothing happened."""
+def faultless(tmp_path_factory, table, ray_session):  # noqa: ARG001 - it runs there
+    """A run to which nothing happened."""
     place = _Place(tmp_path_factory.mktemp("faultless"), table)
     place.environment["SECONDS_A_FIT"] = "0"
-    code, _, said = place.done(place.compare())
+    code, _, said = place.here(*COMPARE, *UNTRACKED)
     assert code == 0, said
     assert place.fits() == 1 + PARTITIONS
-    return place.digests()
-
-
-def _processes_of(session):
-    """Return the processes of a session, and Ray's, which make sessions of their own, by their parents."""
-    found = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = entry.read_text().rpartition(")")[2].split()
-            name = (entry.parent / "cmdline").read_bytes()
-        except OSError:
-            continue
-        # Ray's agents take up to two minutes to notice that what they belong to was killed.
-        if fields[0] != "Z" and b"Agent" not in name[:30]:
-            found[int(entry.parent.name)] = (int(fields[1]), int(fields[3]))
-    ours = {pid for pid, (_, of) in found.items() if of == session}
-    while more := {pid for pid, (parent, _) in found.items() if parent in ours} - ours:
-        ours |= more
-    return ours
-
-
-def _gone(processes, seconds=20):
-    """Return whether processes end by themselves within a time."""
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
-        if not any(Path(f"/proc/{pid}").exists() for pid in processes):
-            return True
-        time.sleep(0.2)
-    return False
+    return place
 
 
 def test_a_killed_driver_loses_nothing_that_was_finished(place, faultless):
@@ -162,17 +145,17 @@ def test_a_killed_driver_loses_nothing_that_was_finished(place, faultless):
     """
     run = place.compare()
     place.wait_for_fits(1 + 6, run)
-    processes = _processes_of(run.pid)
+    processes = processes_of(run.pid)
     run.kill()
     run.communicate()
-    assert _gone(processes)
+    assert gone(processes)
     assert list((place.folder / "run").glob("owner-*.json"))
     kept, begun = place.kept(), place.fits()
     assert 3 <= len(kept) < PARTITIONS
-    code, _, said = place.done(place.start("resume", "run", "--trust"))
+    code, _, said = place.here("resume", "run", "--trust")
     assert code == 0, said
     assert place.fits() - begun == PARTITIONS - len(kept)
-    assert place.digests() == faultless
+    assert place.digests() == faultless.digests()
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{place.folder / 'mlflow.db'}")
     runs = client.search_runs([client.get_experiment_by_name("partwise").experiment_id])
     assert len(runs) == 1 + PARTITIONS
@@ -193,13 +176,13 @@ class _Stopped:
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory, table):
-    """A run that got SIGTERM while it fitted; a second process had asked for its directory before."""
+    """A run that got SIGTERM while it fitted; a second process, this one, had asked for its directory before."""
     place = _Place(tmp_path_factory.mktemp("stopped"), table)
-    place.environment["SECONDS_A_FIT"] = "3"
-    run = place.compare()
+    place.environment["SECONDS_A_FIT"] = "2"
+    run = place.compare(*UNTRACKED)
     place.wait_for_fits(1 + 4, run)
-    second = place.done(place.start("resume", "run", "--trust"))
-    processes = _processes_of(run.pid)
+    second = place.here("resume", "run", "--trust")
+    processes = processes_of(run.pid)
     started = time.monotonic()
     run.send_signal(signal.SIGTERM)
     code, _, said = place.done(run)
@@ -226,7 +209,7 @@ def test_a_stopped_run_says_how_to_go_on(stopped):
 
 def test_a_stopped_run_leaves_nothing_behind(stopped):
     """No process, lock or half-written file; the record says that it was interrupted."""
-    assert _gone(stopped.processes)
+    assert gone(stopped.processes)
     left = {path.name for path in (stopped.place.folder / "run").rglob("*")}
     assert not {name for name in left if name.endswith((".tmp", ".lock")) or name.startswith("owner")}
     assert json.loads((stopped.place.folder / "run" / "run.json").read_text())["state"] == "interrupted"
@@ -236,7 +219,7 @@ def test_a_stopped_run_leaves_nothing_behind(stopped):
 def test_a_stopped_run_goes_on(copy, faultless):
     """With the members of a run without faults."""
     assert copy.done(copy.start("resume", "run", "--trust"))[0] == 0
-    assert copy.digests() == faultless
+    assert copy.digests() == faultless.digests()
 
 
 def test_two_processes_on_one_directory(stopped):
@@ -261,7 +244,7 @@ def test_a_table_that_has_changed_is_not_gone_on_with(copy):
 def test_members_that_hold_code_are_not_taken_without_trust(copy):
     """Refused before anything is fitted, with the next step."""
     begun = copy.fits()
-    code, _, said = copy.done(copy.start("resume", "run"))
+    code, _, said = copy.here("resume", "run")
     assert code == 2
     assert "--trust" in said
     assert copy.fits() == begun
@@ -272,28 +255,26 @@ def test_a_second_signal_ends_at_once(place):
     """Who asks twice does not wait for anything to be saved."""
     run = place.compare()
     place.wait_for_fits(1 + 2, run)
-    processes = _processes_of(run.pid)
+    processes = processes_of(run.pid)
     run.send_signal(signal.SIGINT)
     run.send_signal(signal.SIGTERM)
     started = time.monotonic()
     assert place.done(run)[0] == 130
     assert time.monotonic() - started < 10
-    assert _gone(processes)
+    assert gone(processes)
 
 
-def test_a_finished_run_is_not_run_again(place):
+def test_a_finished_run_is_not_run_again(faultless):
     """Resume shows its record, and fits nothing."""
-    place.environment["SECONDS_A_FIT"] = "0"
-    assert place.done(place.compare())[0] == 0
-    begun = place.fits()
-    code, out, said = place.done(place.start("resume", "run", "--json"))
+    begun = faultless.fits()
+    code, out, said = faultless.here("resume", "run", "--json")
     assert code == 0, said
-    assert json.loads(out) == place.record()
-    assert place.fits() == begun
+    assert json.loads(out) == faultless.record()
+    assert faultless.fits() == begun
 
 
 MANY = 1_000
-NAMED = LEARNER.replace('"fit\\n"', 'hashlib.sha256(X.tobytes()).hexdigest() + "\\n"').replace(
+NAMED = LEARNER.replace('f"{X[0, 0]:.6f}"', "hashlib.sha256(X.tobytes()).hexdigest()").replace(
     "import os", "import hashlib\nimport os"
 )
 """Notes by their rows which partitions it is fitted on."""
@@ -319,10 +300,10 @@ def test_a_thousand_members_that_are_killed_at_half_are_not_fitted_twice(tmp_pat
     place = _Place(killed, many)
     run = _train_many(place)
     place.wait_for_fits(MANY // 2, run)
-    processes = _processes_of(run.pid)
+    processes = processes_of(run.pid)
     run.kill()
     run.communicate()
-    assert _gone(processes)
+    assert gone(processes)
     kept, before = place.kept(), (killed / "fits").read_text().split()
     assert len(kept) == len(set(kept))
     assert MANY // 3 < len(kept) < 2 * MANY // 3
@@ -371,10 +352,10 @@ def test_a_killed_driver_whose_run_is_in_a_bucket_loses_nothing(place, bucket, f
     filesystem, uri = bucket
     run = place.compare("--output", uri)
     place.wait_for_fits(1 + 6, run)
-    processes = _processes_of(run.pid)
+    processes = processes_of(run.pid)
     run.kill()
     run.communicate()
-    assert _gone(processes)
+    assert gone(processes)
     left, begun = _objects(filesystem), place.fits()
     kept = [name for name in left if name.endswith(".member")]
     assert 3 <= len(kept) < PARTITIONS
@@ -383,7 +364,7 @@ def test_a_killed_driver_whose_run_is_in_a_bucket_loses_nothing(place, bucket, f
     assert code == 0, said
     assert place.fits() - begun == PARTITIONS - len(kept)
     members = json.loads(filesystem.open_input_file("runs/run/members.json").read())
-    assert [member["content_digest"] for member in members] == faultless
+    assert [member["content_digest"] for member in members] == faultless.digests()
     assert not [name for name in _objects(filesystem) if name.startswith("owner-") or name.endswith((".tmp", ".sent"))]
     assert "Run directory: s3://runs/run" in said
     code, _, said = place.done(place.start("predict", uri, "table.parquet", "-o", "said.parquet", "--trust"))
@@ -391,26 +372,20 @@ def test_a_killed_driver_whose_run_is_in_a_bucket_loses_nothing(place, bucket, f
     assert len(pd.read_parquet(place.folder / "said.parquet")) == len(pd.read_parquet(place.table))
 
 
-def test_what_is_no_run_directory_is_refused(place):
+def test_what_is_no_run_directory_is_refused(tmp_path):
     """With what would be one."""
-    code, _, said = place.done(place.start("resume", "."))
-    assert code == 2
-    assert "is no run directory: it has no run.json" in said
+    said = run_here(tmp_path, "resume", ".")
+    assert said.returncode == 2
+    assert "is no run directory: it has no run.json" in said.stderr
 
 
 @pytest.fixture
-def two_refused(place):
+def two_refused(place, faultless):
     """Two partitions whose fits fail: by the first value of their rows, as the learner sees it."""
     place.environment["SECONDS_A_FIT"] = "0"
-    scout = LEARNER.replace('"fit\\n"', 'f"{float(X[0, 0]):.6f}\\n"')
-    (place.folder / "slow.py").write_text(scout)
-    assert place.done(place.compare("--output", "scouted"))[0] == 0
-    seen = (place.folder / "fits").read_text().split()
-    assert len(seen) == 1 + PARTITIONS
-    refused = [value for value in seen[1:] if value != seen[0]][:2]  # not the first row: one model begins with it too
-    (place.folder / "refused").write_text(" ".join(str(float(value)) for value in refused))
-    (place.folder / "slow.py").write_text(LEARNER)
-    (place.folder / "fits").unlink()
+    one_model, *members = (faultless.folder / "fits").read_text().split()
+    refused = [value for value in members if value != one_model][:2]  # whose first row is not that of the table
+    (place.folder / "refused").write_text(" ".join(refused))
     return place
 
 
@@ -433,7 +408,7 @@ def test_less_than_the_quorum_fails(two_refused):
 def test_what_is_missing_is_stated_everywhere_and_can_be_repaired(two_refused, faultless):
     """With a quorum of 80 % the run ends well, table, JSON, MLflow and model say what lacks, and resume fits it."""
     place = two_refused
-    code, out, said = place.done(place.compare("--on-failure", "skip", "--quorum", "0.8"))
+    code, out, said = place.here(*COMPARE, "--on-failure", "skip", "--quorum", "0.8")
     assert code == 0, said
     assert "8 (2 failed)" in out
     record = place.record()
@@ -446,8 +421,8 @@ def test_what_is_missing_is_stated_everywhere_and_can_be_repaired(two_refused, f
     assert len(parents) == 1
     (place.folder / "refused").unlink()
     begun = place.fits()
-    code, _, said = place.done(place.start("resume", "run", "--trust"))
+    code, _, said = place.here("resume", "run", "--trust")
     assert code == 0, said
     assert place.fits() - begun == 2
-    assert place.digests() == faultless
+    assert place.digests() == faultless.digests()
     assert place.record()["ensemble"]["n_failed"] == 0

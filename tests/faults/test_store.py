@@ -1,4 +1,4 @@
-"""Facts about stores when things go wrong, or lie otherwise: kills, altered files, nodes, row groups, sorted rows."""
+"""Facts about stores when things go wrong, or lie otherwise: kills, altered files, row groups, sorted rows."""
 
 import json
 import os
@@ -208,82 +208,7 @@ def test_a_later_run_completes_the_table_that_was_killed(killed, later):
     assert entry["manifest"]["n_rows"] == 0.8 * 100_000 * N_KILLED
 
 
-# 2. Two nodes that share a folder.
-
-_ON_TWO_NODES = """
-import json
-import sys
-
-import numpy as np
-import ray
-from fakes import SlowTree
-from ray.cluster_utils import Cluster
-
-import partwise
-from partwise import PartitionedClassifier, RayExecutor
-
-
-def report(executor, storage):
-    model = PartitionedClassifier(
-        SlowTree(max_depth=4), n_partitions=8, executor=executor, random_state=3, storage=storage
-    ).fit(partwise.scan("table", "kind"))
-    return {
-        "digests": [member.content_digest for member in model.members_],
-        "nodes": len({member.node for member in model.members_}),
-    }
-
-
-reports = {"inline": report("inline", "of this process")}
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-try:
-    cluster.add_node(num_cpus=1)
-    cluster.wait_for_nodes()
-    ray.init(address=cluster.address, log_to_driver=False)
-    executor = RayExecutor()
-    executor.warm(np.sum, np.eye(2))  # a cold node would stay idle while the other fits all members
-    reports["two nodes"] = report(executor, "shared")
-finally:
-    ray.shutdown()
-    cluster.shutdown()
-print(json.dumps(reports))
-"""
-
-
-@pytest.fixture(scope="module")
-def places(home, tmp_path_factory):
-    """What a script tells that fits the same folder in its process and on two nodes, each time through a new store."""
-    place = tmp_path_factory.mktemp("nodes")
-    _write(_rows(4_000), place / "table", 5)
-    (place / "script.py").write_text(_ON_TWO_NODES)
-    with subprocess.Popen(
-        [sys.executable, "script.py"],
-        cwd=place,
-        env=_environment(home),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            said, complaints = process.communicate(timeout=200)
-        finally:
-            _end(_running(process.pid, home))
-    assert process.returncode == 0, complaints[-3_000:]
-    return json.loads(said.splitlines()[-1])
-
-
-def test_two_nodes_fit_the_members_of_this_process(places):
-    """Partitions that nodes exchange in a shared folder hold the same rows in the same order."""
-    assert len(set(places["inline"]["digests"])) == 8
-    assert places["two nodes"]["digests"] == places["inline"]["digests"]
-
-
-def test_both_nodes_fit_members(places):
-    """Neither is idle."""
-    assert places["two nodes"]["nodes"] == 2
-
-
-# 3. Cuts of all kinds, from row groups of any size.
+# 2. Cuts of all kinds, from row groups of any size.
 
 N_MANY = 120_000
 ROW_GROUPS = (1_000, 50_000)
@@ -356,7 +281,7 @@ def test_members_are_those_of_the_table_in_memory(cut):
     assert cut[1_000] == cut["memory"]
 
 
-# 4. Partitions that are altered after they were stored.
+# 3. Partitions that are altered after they were stored.
 
 
 class _Stored:
@@ -429,7 +354,7 @@ def test_wherever_a_byte_flips_the_file_is_named_or_nothing_changes(where, store
     assert wrong == {}
 
 
-# 5. Rows that are sorted by their target, and a model that learns bit by bit.
+# 4. Rows that are sorted by their target, and a model that learns bit by bit.
 
 
 @pytest.fixture(scope="module")

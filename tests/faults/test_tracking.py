@@ -17,7 +17,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from commands import run_here
 from partwise.trackers.mlflow_runs import MlflowTracker
+
+pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 @pytest.fixture
@@ -30,14 +33,9 @@ def place(tmp_path):
     return tmp_path
 
 
-def _partwise(place, *arguments):
-    command = [sys.executable, "-m", "partwise", *map(str, arguments)]
-    return subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=250, check=False)
-
-
 def _compare(place, uri):
     options = ["--learner", "tree", "--partitions", "3", "--output", "run", "--tracking-uri", uri]
-    return _partwise(place, "compare", "table.parquet", "--target", "kind", *options)
+    return run_here(place, "compare", "table.parquet", "--target", "kind", *options)
 
 
 def _free_port():
@@ -119,7 +117,7 @@ def _check_untracked(place, said):
 def _check_synced_once(place, *options):
     """Sent twice, there is one run with its children, scores and model."""
     for _ in range(2):
-        said = _partwise(place, "sync", "run", *options)
+        said = run_here(place, "sync", "run", *options)
         assert said.returncode == 0, said.stderr
     runs, client = _runs(place, "later.db")
     assert len(runs) == 1 + 3
@@ -224,7 +222,7 @@ def test_a_password_in_the_address_is_kept_nowhere(place):
     said = _compare(place, f"http://ann:hunter2@127.0.0.1:{port}/")
     _check_untracked(place, said)
     assert f"127.0.0.1:{port}" in said.stderr
-    synced = _partwise(place, "sync", "run", "--tracking-uri", f"http://ann:hunter2@127.0.0.1:{port}/")
+    synced = run_here(place, "sync", "run", "--tracking-uri", f"http://ann:hunter2@127.0.0.1:{port}/")
     assert synced.returncode != 0
     assert "hunter2" not in said.stdout + said.stderr + synced.stdout + synced.stderr
     files = [path for path in place.rglob("*") if path.is_file()]
@@ -244,6 +242,6 @@ def test_an_address_that_can_never_work_is_refused_at_once(place):
 def test_a_run_that_was_not_to_be_tracked_is_not_sent(place):
     """Unless it is said where to."""
     assert _compare(place, "off").returncode == 0
-    said = _partwise(place, "sync", "run")
+    said = run_here(place, "sync", "run")
     assert said.returncode == 2
     assert "--tracking-uri" in said.stderr

@@ -1,16 +1,16 @@
 """One model within a time, and one that learns bit by bit, beside an ensemble: on the command line, on Ray."""
 
 import json
-import os
-import subprocess
-import sys
+from pathlib import Path
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 
+from commands import run_here
 from partwise.cli import main
+from partwise.experiment import scanning
 
 SLOW = '''
 import time
@@ -28,22 +28,23 @@ class Slow(SGDClassifier):
 N_ROWS = 10_000
 
 
-def _compare(place, *options, program="from partwise.cli import main; main()", home=None):
-    command = [sys.executable, "-c", program, "compare", "../table.parquet", "--target", "kind", "--partitions", "3"]
-    command += ["--tracking-uri", "sqlite:///mlflow.db", "--output", "run", *options]
-    environment = os.environ | ({} if home is None else {"HOME": str(home)})
-    return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=290, check=False)
+OPTIONS = ["../table.parquet", "--target", "kind", "--partitions", "3", "--output", "run"]
+TRACKED, UNTRACKED = ("--tracking-uri", "sqlite:///mlflow.db"), ("--tracking-uri", "off")
 
 
-def _compared(place, *options, **settings):
+def _compare(place, *options):
+    return run_here(place, "compare", *OPTIONS, *options)
+
+
+def _compared(place, *options):
     place.mkdir()
-    said = _compare(place, *options, **settings)
+    said = _compare(place, *options)
     assert said.returncode == 0, said.stderr
     return json.loads((place / "run" / "comparison.json").read_text()), " ".join(said.stdout.split())
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, ray_session):  # noqa: ARG001 - comparisons run there
     """A table of two kinds, and a learner that takes its time."""
     place, rng = tmp_path_factory.mktemp("alternatives"), np.random.default_rng(0)
     table = pd.DataFrame(rng.normal(size=(N_ROWS, 3)), columns=["a", "b", "c"])
@@ -56,33 +57,37 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def in_memory(folder):
     """A learner whose incremental model is that of one fit, on a table in memory."""
-    return _compared(folder / "in_memory", "--learner", "naive_bayes", "--combine", "soft", "--also", "incremental")
+    options = ("--learner", "naive_bayes", "--combine", "soft", "--also", "incremental")
+    return _compared(folder / "in_memory", *options, *TRACKED)
 
 
 @pytest.fixture(scope="module")
 def by_allreduce(folder):
     """One model that all workers fit together, on partitions that are stored."""
     pytest.importorskip("xgboost", reason="needs the extra boosting")
-    (folder / "home").mkdir()
     options = ("--learner", "xgboost", "--param", "n_estimators=5", "--also", "allreduce", "--storage", "store")
-    return _compared(folder / "by_allreduce", *options, home=folder / "home")
+    before = _home()
+    return *_compared(folder / "by_allreduce", *options, *TRACKED), before
+
+
+def _home():
+    """The names in the folder of the home to which Ray Train would write."""
+    return {path.name for path in (Path.home() / "ray_results").glob("*")}
 
 
 @pytest.fixture(scope="module")
 def from_files(folder):
     """One model on a sample, an ensemble from files; nobody asked for an alternative."""
-    program = (
-        "from partwise.experiment import scanning; from partwise.cli import main; "
-        "scanning._held_rows = lambda *_: 2_000; main()"
-    )
-    return _compared(folder / "from_files", "--learner", "sgd", "--storage", "store", program=program)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scanning, "_held_rows", lambda *_: 2_000)
+        return _compared(folder / "from_files", "--learner", "sgd", "--storage", "store", *UNTRACKED)
 
 
 @pytest.fixture(scope="module")
 def within_budget(folder):
     """One model of a slow learner may take half a second."""
-    options = ("--learner", "slow:Slow", "--ship", "../slow.py", "--baseline-budget", "0.5s", "--no-match-updates")
-    return _compared(folder / "within_budget", *options)
+    options = ("--learner", "../slow.py:Slow", "--baseline-budget", "0.5s", "--no-match-updates")
+    return _compared(folder / "within_budget", *options, *UNTRACKED)
 
 
 def test_an_alternative_has_all_rows_and_its_scores(in_memory):
@@ -124,7 +129,7 @@ def test_the_tracker_has_alternatives(in_memory, folder):
 
 def test_a_model_by_allreduce_stands_beside_the_others(by_allreduce):
     """Its bins differ from those of one process, and little else: the record says so, the terminal and the tracker."""
-    record, printed = by_allreduce
+    record, printed, _ = by_allreduce
     found = record["alternatives"]["allreduce"]
     assert found["n_rows"] == 8_000
     assert found["difference_to_single"]["estimate"] == pytest.approx(0, abs=0.02)
@@ -142,7 +147,7 @@ def test_a_model_by_allreduce_is_tracked_and_leaves_no_files(by_allreduce, folde
     found = by_allreduce[0]["alternatives"]["allreduce"]
     assert parent.data.metrics["allreduce_accuracy"] == pytest.approx(found["scores"]["accuracy"])
     assert parent.data.metrics["allreduce_difference_estimate"] == found["difference_to_single"]["estimate"]
-    assert not (folder / "home" / "ray_results").exists()
+    assert _home() == by_allreduce[2]
 
 
 def test_where_one_model_lacks_rows_the_alternative_comes_by_itself(from_files):

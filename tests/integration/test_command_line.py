@@ -11,6 +11,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from commands import run_here
 from fakes import wine_table
 from partwise.cli import main
 from partwise.comparison import Comparison
@@ -31,13 +32,12 @@ def finished(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def chosen(tmp_path_factory):
+def chosen(tmp_path_factory, ray_session):  # noqa: ARG001 - it runs there
     """A run in which the data chose the recipe: its folder and what it printed."""
     folder = tmp_path_factory.mktemp("chosen")
     wine_table().to_csv(folder / "wine.csv", index=False)
-    command = [sys.executable, "-m", "partwise", "compare", "wine.csv", "--target", "cultivar", "--partitions", "3"]
-    command += ["--learner", "naive_bayes", "--combine", "auto", "--tracking-uri", "off", "--output", "run"]
-    said = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+    options = ["--learner", "naive_bayes", "--combine", "auto", "--tracking-uri", "off", "--output", "run"]
+    said = run_here(folder, "compare", "wine.csv", "--target", "cultivar", "--partitions", "3", *options)
     assert said.returncode == 0, said.stderr
     return folder, said
 
@@ -254,11 +254,11 @@ def test_wrong_input_exits_with_2_and_says_what_would_be_right(case, tables, mon
     assert "Traceback" not in said
 
 
+@pytest.mark.usefixtures("ray_session")
 def test_gpus_that_are_not_there_are_told_before_anything_is_fitted(tables):
     """What there is, and no single model was paid for."""
-    command = [sys.executable, "-m", "partwise", "compare", "wine.csv", "--target", "cultivar"]
-    command += ["--gpus-per-member", "0.5", "--tracking-uri", "off"]
-    said = subprocess.run(command, cwd=tables, capture_output=True, text=True, timeout=120, check=False)
+    options = ["--gpus-per-member", "0.5", "--tracking-uri", "off"]
+    said = run_here(tables, "compare", "wine.csv", "--target", "cultivar", *options)
     assert said.returncode == 1
     assert "GPUs of the nodes are [0.0]. Ask for at most 0 with --gpus-per-member" in " ".join(said.stderr.split())
     assert "Fitting one model" not in said.stderr
@@ -293,13 +293,13 @@ def test_error_of_the_single_model_is_told_in_its_own_words(tables, monkeypatch,
     assert "The single model could not be fitted" in capsys.readouterr().err
 
 
-def test_json_stays_json_with_a_learner_that_prints(tables):
-    """What the single model's learner prints is not on stdout."""
-    command = [sys.executable, "-m", "partwise", "compare", "wine.csv", "--target", "cultivar", "--json"]
-    command += ["--learner", "gradient_boosting", "--param", "verbose=1", "--param", "n_estimators=5"]
-    command += ["--tracking-uri", "off", "--partitions", "2"]
-    said = subprocess.run(command, cwd=tables, capture_output=True, text=True, timeout=200, check=True)
-    assert json.loads(said.stdout)["partitions"] == 2
+@pytest.mark.usefixtures("ray_session")
+def test_json_stays_json_with_a_learner_that_prints(tables, monkeypatch, capfd):
+    """What the single model's learner prints, in a process of its own, is not on stdout."""
+    arguments = ["wine.csv", "--target", "cultivar", "--json", "--partitions", "2", "--output", "printed"]
+    arguments += ["--learner", "gradient_boosting", "--param", "verbose=1", "--param", "n_estimators=5"]
+    assert exit_code(arguments, tables, monkeypatch) == 0
+    assert json.loads(capfd.readouterr().out)["partitions"] == 2
 
 
 @pytest.mark.usefixtures("ray_session")

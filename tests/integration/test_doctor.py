@@ -51,12 +51,18 @@ def test_places_that_cannot_be_written_to_are_bad(capsys):
     assert "--output" in checks["run directory"]["mend"]
 
 
-def test_a_cluster_that_is_not_there_is_bad(tmp_path):
+@pytest.fixture(scope="module")
+def where_nothing_answers(tmp_path_factory):
+    """The lines of a doctor that finds neither Ray nor a tracking server."""
+    place = tmp_path_factory.mktemp("alone")
+    return _of_places(storage=str(place / "store"), tracking_uri=f"http://{CLOSED}", output=place)
+
+
+def test_a_cluster_that_is_not_there_is_bad(where_nothing_answers):
     """The other lines are there all the same."""
-    checks = _of_places(storage=str(tmp_path / "store"), tracking_uri="off", output=tmp_path)
-    assert checks["Ray"].state == "bad"
-    assert CLOSED in checks["Ray"].found
-    assert checks["run directory"].state == "good"
+    assert where_nothing_answers["Ray"].state == "bad"
+    assert CLOSED in where_nothing_answers["Ray"].found
+    assert where_nothing_answers["run directory"].state == "good"
 
 
 def test_wrong_input_exits_with_2(capsys):
@@ -70,18 +76,9 @@ def test_wrong_input_exits_with_2(capsys):
     assert said.out == ""
 
 
-@pytest.fixture
-def silent():
-    """The address of a server that takes requests and never answers."""
-    with closing(socket.socket()) as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen(50)
-        yield f"127.0.0.1:{server.getsockname()[1]}"
-
-
-def test_a_server_that_refuses_is_bad(tmp_path):
+def test_a_server_that_refuses_is_bad(where_nothing_answers):
     """A run would go on without it, says the mend."""
-    check = _of_places(storage=str(tmp_path), tracking_uri=f"http://{CLOSED}", output=tmp_path)["tracking"]
+    check = where_nothing_answers["tracking"]
     assert check.state == "bad"
     assert "partwise sync" in check.mend
 
@@ -111,6 +108,15 @@ def _doctor(home, *arguments):
     )
     assert said.stdout, said.stderr
     return said, {check["name"]: check for check in json.loads(said.stdout)}
+
+
+@pytest.fixture
+def silent():
+    """The address of a server that takes requests and never answers."""
+    with closing(socket.socket()) as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(50)
+        yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
 def test_servers_that_hang_do_not_hold_up_the_end(silent, tmp_path):

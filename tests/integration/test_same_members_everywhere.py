@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import numpy as np
+import pandas as pd
 import pytest
 
 _SCRIPT = """
@@ -21,6 +23,7 @@ from fakes import SlowTree
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
+import partwise
 from partwise import PartitionedClassifier, RayExecutor
 from partwise.digests import content_digest
 
@@ -63,13 +66,24 @@ def report(executor):
     return found
 
 
+def report_stored(executor, storage):
+    settings = {"n_partitions": 8, "executor": executor, "random_state": 3, "storage": storage}
+    model = PartitionedClassifier(SlowTree(max_depth=4), **settings).fit(partwise.scan("table", "kind"))
+    return {
+        "digests": [member.content_digest for member in model.members_],
+        "nodes": len({member.node for member in model.members_}),
+    }
+
+
 reports = {"inline": report("inline"), "again": report("inline")}
+reports["stored"] = {"inline": report_stored("inline", "of this process")}
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 ray.init(address=cluster.address, log_to_driver=False)
 reports["1 node, 1 CPU"] = report("ray")
 cluster.add_node(num_cpus=1)
 cluster.wait_for_nodes()
 reports["2 nodes, 2 CPUs"] = report("ray")
+reports["stored"]["2 nodes"] = report_stored("ray", "shared")
 cluster.add_node(num_cpus=6)
 cluster.wait_for_nodes()
 reports["3 nodes, 8 CPUs"] = report("ray")
@@ -81,13 +95,25 @@ print(json.dumps(reports))
 PLACES = {"again": 1, "1 node, 1 CPU": 1, "2 nodes, 2 CPUs": 2, "3 nodes, 8 CPUs": 3}
 
 
+def _write_table(folder):
+    """Write five files of two kinds of rows."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(5):
+        rows = pd.DataFrame(rng.normal(size=(800, 6)), columns=list("abcdef"))
+        rows["kind"] = np.where(rows["a"] + rows["b"] + 0.3 * rng.normal(size=800) > 0, "x", "y")
+        rows.to_parquet(folder / f"{index}.parquet", index=False)
+
+
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
     """Digests from a script of its own, as a user would run it: the classes in it live in `__main__`."""
-    script = tmp_path_factory.mktemp("script") / "fit_everywhere.py"
-    script.write_text(_SCRIPT)
+    place = tmp_path_factory.mktemp("script")
+    (place / "fit_everywhere.py").write_text(_SCRIPT)
+    _write_table(place / "table")
     run = subprocess.run(
-        [sys.executable, str(script)],
+        [sys.executable, "fit_everywhere.py"],
+        cwd=place,
         capture_output=True,
         text=True,
         timeout=200,
@@ -123,3 +149,15 @@ def test_what_is_combined_and_predicted_is_that_of_the_first_fit(reports, place,
 def test_members_are_fitted_on_every_node(reports, place):
     """No node of the cluster stays idle."""
     assert reports[place]["nodes"] == PLACES[place]
+
+
+def test_two_nodes_fit_the_members_of_this_process_from_a_store(reports):
+    """Partitions that nodes exchange in a shared folder hold the same rows in the same order."""
+    stored = reports["stored"]
+    assert len(set(stored["inline"]["digests"])) == 8
+    assert stored["2 nodes"]["digests"] == stored["inline"]["digests"]
+
+
+def test_both_nodes_fit_members_from_a_store(reports):
+    """Neither is idle."""
+    assert reports["stored"]["2 nodes"]["nodes"] == 2

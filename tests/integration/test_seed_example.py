@@ -20,31 +20,18 @@ def run_example(folder, *arguments):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
 
 
-def ran(folder, *arguments):
-    """Run the script on 400 rows of 20 groups in 4 partitions and return the finished process."""
-    rng = np.random.default_rng(0)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run on 400 rows of 20 groups whose members vote, with MLflow's default store: the folder and the comparison."""
+    folder, rng = tmp_path_factory.mktemp("seed"), np.random.default_rng(0)
     table = pd.DataFrame(rng.normal(size=(400, 3)), columns=["length", "width", "height"])
     table["g"] = [f"group {number % 20}" for number in range(len(table))]
     table["size"] = np.where(table["length"] + table["width"] > 0, "large", "small")
     table.to_parquet(folder / "boxes.parquet")
     own = ["--data", "boxes.parquet", "--target", "size", "--partitions=4", "--learner", "tree", "--json"]
-    said = run_example(folder, *own, *arguments)
+    said = run_example(folder, *own, "--group", "g", "--combine", "vote")
     assert said.returncode == 0, said.stderr
-    return said
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A run on a table of its own, with MLflow's default store: the folder and the comparison."""
-    folder = tmp_path_factory.mktemp("seed")
-    return folder, Comparison.from_json(ran(folder).stdout)
-
-
-@pytest.fixture(scope="module")
-def voted(tmp_path_factory):
-    """The comparison of a run by groups whose members vote, without MLflow."""
-    folder = tmp_path_factory.mktemp("voted")
-    return Comparison.from_json(ran(folder, "--group", "g", "--combine", "vote", "--tracking-uri", "off").stdout)
+    return folder, Comparison.from_json(said.stdout)
 
 
 def test_own_table_is_compared_with_four_members(finished):
@@ -71,12 +58,12 @@ def test_help_says_where_the_partitions_are_set(tmp_path):
     assert "--partitions" in said.stdout or "partwise compare --help" in said.stdout
 
 
-def test_groups_are_held_out_and_cut_whole(voted):
+def test_groups_are_held_out_and_cut_whole(finished):
     """With --group the partitioner is the grouped one, and the test rows are whole groups."""
-    assert voted.partitioner == "grouped"
-    assert any("of the groups" in note for note in voted.notes)
+    assert finished[1].partitioner == "grouped"
+    assert any("of the groups" in note for note in finished[1].notes)
 
 
-def test_members_vote_when_asked(voted):
+def test_members_vote_when_asked(finished):
     """--combine vote is what the comparison reports."""
-    assert voted.combine == "vote"
+    assert finished[1].combine == "vote"

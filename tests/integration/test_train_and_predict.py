@@ -1,8 +1,6 @@
 """`partwise train`, `predict` and `store` as a user runs them, on a table in several files."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import mlflow
@@ -11,13 +9,14 @@ import pandas as pd
 import pytest
 from pyarrow import parquet
 
+from commands import run_here
 from fakes import wine_table
 from partwise.cli import main
 from partwise.comparison.dataset import Roles, make_dataset
 from partwise.config import CompareConfig, TrainConfig
 from partwise.errors import InputError
 from partwise.executors import InlineExecutor
-from partwise.experiment import PredictConfig, predict, train
+from partwise.experiment import PredictConfig, predict, scanning, train
 from partwise.experiment import predicting as prediction
 from partwise.experiment.checking import check_before_reading
 from partwise.experiment.preparing import Tables, read_dataset
@@ -27,22 +26,16 @@ from partwise.sources import open_source
 TABLE = wine_table()
 
 
-def _run(folder, *arguments, code=0):
-    command = [sys.executable, "-m", "partwise", *map(str, arguments)]
-    said = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
-    assert said.returncode == code, said.stderr
-    return said
-
-
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, ray_session):  # noqa: ARG001 - it trains there
     """Three files of a table, and what a training on them left."""
     place = tmp_path_factory.mktemp("train")
     (place / "wine").mkdir()
     for index, rows in enumerate(np.array_split(np.arange(len(TABLE)), 3)):
         TABLE.iloc[rows].to_parquet(place / "wine" / f"{index}.parquet", index=False)
-    arguments = ["--target", "cultivar", "--learner", "random_forest", "--param", "n_estimators=10"]
-    said = _run(place, "train", "wine/*.parquet", *arguments, "--partitions", 4, "--output", "run", "--json")
+    asked = ["train", "wine/*.parquet", "--target", "cultivar", "--partitions", "4", "--learner", "random_forest"]
+    said = run_here(place, *asked, "--param", "n_estimators=10", "--output", "run", "--json")
+    assert said.returncode == 0, said.stderr
     (place / "said.json").write_text(said.stdout)
     return place
 
@@ -105,10 +98,11 @@ def test_test_rows_may_be_chosen_otherwise(settings, folder, tmp_path):
     assert done.training.n_test == expected
 
 
-def test_a_plan_needs_no_ray(folder):
+def test_a_plan_needs_no_ray(folder, monkeypatch):
     """--dry-run tells rows, disk and memory, and writes nothing."""
+    monkeypatch.setattr("partwise.executors.ray_tasks.connect", lambda *_: pytest.fail("Ray was asked for"))
     before = sorted(folder.iterdir())
-    plan = json.loads(_run(folder, "train", "wine", "--target", "cultivar", "--dry-run", "--json").stdout)
+    plan = json.loads(run_here(folder, "train", "wine", "--target", "cultivar", "--dry-run", "--json").stdout)
     assert (plan["n_rows"], plan["partitions"]) == (len(TABLE), 8)
     assert plan["store_bytes"] > plan["table_bytes"] > 0
     assert sorted(folder.iterdir()) == before
@@ -118,9 +112,10 @@ def test_a_dry_run_ends_as_the_run_would(folder):
     """Both exit with 2 and the same words where settings and columns are wrong, and leave nothing."""
     wrong = ["train", "wine", "--target", "cultivra", "--learner", "random_forst", "--group", "growre"]
     before = sorted(folder.iterdir())
-    planned, begun = (_run(folder, *wrong, *further, code=2).stderr for further in (["--dry-run"], []))
-    assert planned == begun
-    assert all(f"Did you mean '{name}'" in planned for name in ("cultivar", "random_forest", "grower"))
+    planned, begun = (run_here(folder, *wrong, *further) for further in (["--dry-run"], []))
+    assert planned.returncode == begun.returncode == 2
+    assert planned.stderr == begun.stderr
+    assert all(f"Did you mean '{name}'" in planned.stderr for name in ("cultivar", "random_forest", "grower"))
     assert sorted(folder.iterdir()) == before
 
 
@@ -218,14 +213,12 @@ def compared(folder):
     """A comparison in which the ensemble is fitted from files, and one model on a sample of the rows."""
     place = folder / "compared"
     place.mkdir()
-    program = (
-        "from partwise.experiment import scanning\nfrom partwise.cli import main\n"
-        "scanning._held_rows = lambda *_: 300\nscanning._MOST_TEST_ROWS = 100\nmain()\n"
-    )
     asked = ["compare", "../wine", "--target", "cultivar", "--learner", "tree", "--partitions", "3"]
     asked += ["--storage", "store", "--tracking-uri", "off", "--output", "run"]
-    command = [sys.executable, "-c", program, *asked]
-    said = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=240, check=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scanning, "_held_rows", lambda *_: 300)
+        patch.setattr(scanning, "_MOST_TEST_ROWS", 100)
+        said = run_here(place, *asked)
     assert said.returncode == 0, said.stderr
     return json.loads((place / "run" / "comparison.json").read_text()), said.stdout
 

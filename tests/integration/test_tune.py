@@ -1,7 +1,6 @@
 """`partwise tune` as a user runs it: killed on its way, resumed to its end; real Ray, real MLflow, files on disk."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,13 +12,14 @@ import optuna
 import pandas as pd
 import pytest
 
+from commands import run_here
 from fakes import wine_table
 from partwise.cli import main
 from partwise.model_store import load_model
+from processes import gone, processes_of
 
 TRIALS = 8
 LEARNER = '''
-import os
 import time
 
 from sklearn.tree import DecisionTreeClassifier
@@ -31,7 +31,7 @@ class Slow(DecisionTreeClassifier):
     def fit(self, X, y, sample_weight=None):
         time.sleep(0.2)
         super().fit(X, y, sample_weight)  # first: it is asked again with a copy where it refuses read-only memory
-        with open(os.environ["FITS"], "a") as notes:
+        with open(FITS, "a") as notes:
             notes.write(f"{self.max_depth} {len(y)}\\n")
         return self
 '''
@@ -47,14 +47,6 @@ log = true
 """
 
 
-def _run(folder, *arguments):
-    environment = {**os.environ, "FITS": str(folder / "fits")}
-    command = [sys.executable, "-m", "partwise", *arguments]
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
 def _ended(folder):
     journal = folder / "run" / "journal.jsonl"
     lines = journal.read_text().splitlines() if journal.exists() else []
@@ -62,27 +54,28 @@ def _ended(folder):
 
 
 @pytest.fixture(scope="module")
-def tuned(tmp_path_factory):
+def tuned(tmp_path_factory, ray_session):  # noqa: ARG001 - what goes on does so there
     """A search that was killed on its way and resumed: its folder, the trials at the kill, and what resume printed."""
     folder = tmp_path_factory.mktemp("tune")
     wine_table().to_csv(folder / "wine.csv", index=False)
-    (folder / "slow.py").write_text(LEARNER)
+    (folder / "slow.py").write_text(LEARNER.replace("FITS", repr(str(folder / "fits"))))
     (folder / "space.toml").write_text(SPACE)
-    arguments = ["wine.csv", "--target", "cultivar", "--learner", "slow:Slow", "--ship", "slow.py", "--output", "run"]
-    arguments += ["--space", "space.toml", "--trials", str(TRIALS), "--partitions", "4"]
-    arguments += ["--metric", "balanced_accuracy", "--test-size", "0.25"]
-    run = _run(folder, "tune", *arguments)
+    command = [sys.executable, "-m", "partwise", "tune", "wine.csv", "--target", "cultivar", "--partitions", "4"]
+    command += ["--learner", "slow.py:Slow", "--space", "space.toml", "--trials", str(TRIALS), "--output", "run"]
+    command += ["--metric", "balanced_accuracy", "--test-size", "0.25"]
+    run = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 200
     while len(_ended(folder)) < TRIALS // 2 and run.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
+    processes = processes_of(run.pid)
     run.send_signal(signal.SIGKILL)
     _, said = run.communicate()
+    assert gone(processes)
     before = _ended(folder)
     assert before, said
-    again = _run(folder, "resume", "run", "--trust", "--json")
-    out, said = again.communicate(timeout=240)
-    assert again.returncode == 0, said
-    return folder, before, out
+    again = run_here(folder, "resume", "run", "--trust", "--json")
+    assert again.returncode == 0, again.stderr
+    return folder, before, again.stdout
 
 
 def test_no_trial_is_lost_or_counted_twice(tuned):
@@ -166,11 +159,7 @@ def test_the_run_directory_has_plots_table_and_model(tuned):
     assert {"history.png", "parallel_coordinates.png"} <= {path.name for path in (run / "plots").iterdir()}
     assert len(pd.read_csv(run / "trials.csv")) == TRIALS
     rows = wine_table().drop(columns="cultivar")
-    sys.path.insert(0, str(folder))
-    try:
-        predicted = load_model(run / "model", trust=True).predict(rows)
-    finally:
-        sys.path.remove(str(folder))
+    predicted = load_model(run / "model", trust=True).predict(rows)
     assert (predicted == wine_table()["cultivar"]).mean() > 0.7
 
 

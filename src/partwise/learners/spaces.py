@@ -108,6 +108,7 @@ SPACES: Mapping[str, Mapping[str, Dimension]] = {
         "max_leaf_nodes": Range(7, 255, log=True, integer=True),
         "min_samples_leaf": Range(1, 100, log=True, integer=True),
         "l2_regularization": Range(1e-8, 10.0, log=True),
+        "early_stopping": Choice((True,)),  # "auto" would tune members by another rule than one model of all rows
     },
     "mlp": {
         "alpha": Range(1e-6, 1e-1, log=True),

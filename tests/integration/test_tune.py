@@ -62,7 +62,7 @@ def tuned(tmp_path_factory, ray_session):  # noqa: ARG001 - what goes on does so
     (folder / "space.toml").write_text(SPACE)
     command = [sys.executable, "-m", "partwise", "tune", "wine.csv", "--target", "cultivar", "--partitions", "4"]
     command += ["--learner", "slow.py:Slow", "--space", "space.toml", "--trials", str(TRIALS), "--output", "run"]
-    command += ["--metric", "balanced_accuracy", "--test-size", "0.25"]
+    command += ["--metric", "balanced_accuracy", "--test-size", "0.25", "--ship", "slow.py"]
     run = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 200
     while len(_ended(folder)) < TRIALS // 2 and run.poll() is None and time.monotonic() < deadline:

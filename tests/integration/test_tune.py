@@ -62,7 +62,7 @@ def tuned(tmp_path_factory, ray_session):  # noqa: ARG001 - what goes on does so
     (folder / "space.toml").write_text(SPACE)
     command = [sys.executable, "-m", "partwise", "tune", "wine.csv", "--target", "cultivar", "--partitions", "4"]
     command += ["--learner", "slow.py:Slow", "--space", "space.toml", "--trials", str(TRIALS), "--output", "run"]
-    command += ["--metric", "balanced_accuracy", "--test-size", "0.25", "--ship", "slow.py"]
+    command += ["--metric", "balanced_accuracy", "--test-size", "0.25"]
     run = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 200
     while len(_ended(folder)) < TRIALS // 2 and run.poll() is None and time.monotonic() < deadline:
@@ -115,7 +115,7 @@ def test_the_comparison_that_is_named_is_of_the_same_rows(tuned):
     """A note has the command that compares the best configuration with one model: its rows, metric and parameters."""
     _, _, out = tuned
     note = next(each for each in json.loads(out)["notes"] if each.startswith("Beside one model: partwise compare"))
-    for wanted in ("--ship slow.py", "--metric balanced_accuracy", "--test-size 0.25", "--param max_depth="):
+    for wanted in ("--learner slow.py:Slow", "--metric balanced_accuracy", "--test-size 0.25", "--param max_depth="):
         assert wanted in note
     assert "--output" not in note
 

@@ -163,7 +163,10 @@ class Flight:
                     return  # what is left are copies of tasks that are done
                 done, _ = ray.wait(list(self.in_flight), num_returns=1, timeout=_LOOK_SECONDS)
                 for reference in done:
-                    yield from self._take(reference)
+                    outcomes = self._take(reference)
+                    if any(outcome.failure is not None for outcome in outcomes):
+                        self.measure()  # it tells of a node that has joined with other versions: that may be to blame
+                    yield from outcomes
                 if time.monotonic() - looked > _LOOK_SECONDS:
                     yield from self._overdue(inside=inside)
                     before, size, looked = size, self.measure(), time.monotonic()

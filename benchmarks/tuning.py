@@ -132,6 +132,8 @@ def partwise_search(work: Work, results: Results) -> tuple[list[tuple[float, flo
             work.template,
             work.space,
             n_trials=_OUR_TRIALS,
+            fidelity="rows",
+            reduction_factor=4,
             n_partitions=work.partitions,
             executor="inline",
             random_state=work.seed,

@@ -14,6 +14,7 @@ from partwise.evaluation import check_metric_name
 from partwise.learners import check_learner_name, parse_parameters
 from partwise.partitioners import make_partitioner
 from partwise.protocols import Combiner, Partitioner
+from partwise.records import Fidelity
 from partwise.selection import Auto, asked_for, check_choice
 
 __all__ = ["CompareConfig", "FitConfig", "TaskName", "TrainConfig", "TuneConfig", "read_seconds"]
@@ -146,6 +147,7 @@ class TuneConfig(FitConfig):
     budget: Seconds | None = None
     sampler: str = "tpe"
     space: Path | None = None
+    fidelity: Fidelity = "members"
     reduction_factor: Annotated[int, Field(ge=1)] = 2
     keep: Annotated[int, Field(ge=1)] = 1
     one_by_one: bool = False

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Evidence",
     "FailureReason",
+    "Fidelity",
     "KeptFile",
     "Learner",
     "LearnerNeeds",
@@ -31,6 +32,9 @@ __all__ = [
 
 OutputKind = Literal["probability", "decision", "vote", "value"]
 """What a predictor's outputs mean: class probabilities, decision values, shares of votes, or regression values."""
+
+Fidelity = Literal["members", "rows"]
+"""What grows with the partitions of a trial: the members of an ensemble, or the rows of one model."""
 
 FailureReason = Literal["error", "crash", "out_of_memory", "node_lost", "timeout", "zero_weight", "dropped"]
 """Why a partition has no member."""

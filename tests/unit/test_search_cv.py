@@ -54,10 +54,17 @@ def test_the_first_trial_is_the_learner_as_it_was_given(searched):
     assert searched.estimator.C == 0.5
 
 
-def test_a_learner_outside_of_the_space_is_not_tried():
-    """Where the learner's own parameters lie outside of the space, the sampler makes the first trial."""
+def test_a_learner_outside_of_the_space_is_moved_into_it():
+    """Where a number of the learner lies outside of its range, the first trial has the nearest end."""
     search = _fitted(LogisticRegression(C=1e5), C, n_trials=2)
-    assert 1e-3 <= search.trials_[0].params["C"] <= 1e2
+    assert search.trials_[0].params["C"] == 1e2
+
+
+def test_what_the_space_has_no_place_for_is_drawn():
+    """A parameter that the learner has as a text, and the space as numbers, is drawn; others stay."""
+    search = _fitted(SVC(C=3.0, gamma="scale"), C | {"gamma": Range(1e-3, 1.0, log=True)}, n_trials=1)
+    assert search.trials_[0].params["C"] == 3.0
+    assert 1e-3 <= search.trials_[0].params["gamma"] <= 1.0
 
 
 def test_columns_of_the_results(searched):

@@ -124,7 +124,8 @@ def test_a_scanned_table_gives_the_same_trials(tmp_path, task):
 
 
 def _judge(y, n_classes=2, weights=None):
-    rows = JudgedRows(None, y, weights, np.zeros((2, len(y)), dtype=bool))
+    holds, whole = np.zeros((2, len(y)), dtype=bool), np.ones(len(y), dtype=bool)
+    rows = JudgedRows(None, y, weights, holds, folds=np.arange(len(y)) % 2, is_first=whole)
     return Judge(rows, Soft(), resolve_metric(None, n_classes), n_classes)
 
 
@@ -253,7 +254,8 @@ def test_rows_that_judge_and_rows_that_do_not(few_judge, frame):
     X = np.arange(400.0)[:, None]
     rows = Part(0, pd.DataFrame(X) if frame else X, np.arange(400) % 2, np.arange(400) + 1.0)
     cut = MemoryTable(rows, np.array([0, 1])).cut(make_partitioner("stratified"), 4, 0, 1)
-    for found, ranks in zip(gather_rows(cut, 0, InlineExecutor()), (range(100), range(100, 200)), strict=True):
+    gathered = gather_rows(cut, 4, 0, InlineExecutor(), many=False)
+    for found, ranks in zip(gathered, (range(100), range(100, 200)), strict=True):
         numbers = np.asarray(found.X)[:, 0].astype(int)
         assert set(few_judge[numbers]) == set(ranks)
         assert np.array_equal(found.weights, numbers + 1.0)

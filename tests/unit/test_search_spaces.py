@@ -127,13 +127,20 @@ def test_objects_as_choices():
 
 
 def test_what_a_learner_has_already():
-    """Parameters that lie in the space are found there, as a sampler would choose them; others are not."""
+    """Parameters are found in the space as a sampler would choose them: numbers at the nearest end of their range."""
     space = Space({"C": Range(0.1, 10.0, log=True), "layers": [(5,), (6,)], "depth": Range(1, 9, integer=True)})
     inside = {"C": 1.0, "layers": (6,), "depth": 3, "other": "kept out"}
     chosen = space.chosen(inside)
     assert space.parameters(chosen) == {"C": 1.0, "layers": (6,), "depth": 3}
-    for changed in ({"C": 20.0}, {"C": None}, {"C": "auto"}, {"layers": (7,)}, {"depth": 0}):
-        assert space.chosen(inside | changed) is None, changed
+    assert space.chosen(inside | {"C": 20.0, "depth": 0}) == chosen | {"C": 10.0, "depth": 1}
+
+
+@pytest.mark.parametrize("changed", [{"C": None}, {"C": "auto"}, {"layers": (7,)}])
+def test_what_a_space_has_no_place_for(changed):
+    """Parameters for which the space has no place are left to the sampler."""
+    space = Space({"C": Range(0.1, 10.0, log=True), "layers": [(5,), (6,)], "depth": Range(1, 9, integer=True)})
+    inside = {"C": 1.0, "layers": (6,), "depth": 3}
+    assert set(space.chosen(inside | changed)) == set(inside) - set(changed)
 
 
 def test_grid_is_every_combination():

@@ -56,6 +56,7 @@ def _tuning(trials):
         ensemble=ensemble,
         startup_seconds=5.0,
         sampler="tpe",
+        fidelity="members",
         reduction_factor=2,
         best_params={"C": 0.0},
         best_trial=0,

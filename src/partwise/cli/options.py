@@ -124,6 +124,13 @@ Space = Annotated[
         "the learner's own (partwise learners NAME)."
     ),
 ]
+Fidelity = Annotated[
+    str,
+    typer.Option(
+        help="What grows with a trial's partitions: members (of an ensemble), or rows (of one model, which is "
+        "cross-validated at last)."
+    ),
+]
 ReductionFactor = Annotated[
     int,
     typer.Option(help="Of so many trials one goes on to so many times the partitions; 1: all on all partitions."),

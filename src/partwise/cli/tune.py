@@ -17,6 +17,7 @@ def tune(  # noqa: PLR0913 - the options are the interface
     budget: o.Budget = None,
     sampler: o.Sampler = "tpe",
     space: o.Space = None,
+    fidelity: o.Fidelity = "members",
     reduction_factor: o.ReductionFactor = 2,
     keep: o.Keep = 1,
     one_by_one: o.OneByOne = False,
@@ -25,12 +26,13 @@ def tune(  # noqa: PLR0913 - the options are the interface
     as_json: o.Json = False,
     **options: Any,
 ) -> None:
-    """Search the learner's parameters on partitions, and fit the ensemble of the best."""
+    """Search the learner's parameters on partitions, and fit the ensemble of the best, or one model."""
     own = {
         "trials": trials,
         "budget": budget,
         "sampler": sampler,
         "space": space,
+        "fidelity": fidelity,
         "reduction_factor": reduction_factor,
         "keep": keep,
         "one_by_one": one_by_one,

@@ -176,6 +176,7 @@ def make_tuning(
     return Tuning(
         **told | {"notes": [*told["notes"], *_search_notes(search)]},
         sampler=search.sampler,
+        fidelity=search.fidelity,
         reduction_factor=search.reduction_factor,
         best_params=dict(best.params),
         best_trial=best.number,
@@ -193,7 +194,7 @@ def _search_notes(search: PartitionedSearchCV) -> list[str]:
     """Return what a reader must know of the search."""
     counts = Counter(trial.state for trial in search.trials_)
     told = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in counts.items())
-    notes = [f"Trials: {told}. They were judged by training rows, each by members that never saw it."]
+    notes = [f"Trials: {told}. They were judged by training rows, each by models that never saw it."]
     if len(search.kept_params_) > 1:
         whole = sum(weight for _, weight in search.kept_params_)
         shares = (

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_fie
 
 from partwise.comparison import verdict
 from partwise.errors import InputError
+from partwise.records import Fidelity
 
 __all__ = [
     "AlternativeReport",
@@ -177,6 +178,8 @@ class Tuning(Training):
     """A search: what was tried, what was found, and the ensemble of the best, judged once on the test rows."""
 
     sampler: str
+    fidelity: Fidelity
+    """What grew with a trial's partitions: the members of an ensemble, or the rows of one model."""
     reduction_factor: int = Field(ge=1)
     best_params: dict[str, Any]
     best_trial: int = Field(ge=0)

@@ -18,17 +18,18 @@ _BROKEN = frozenset({"failed", "timed_out"})
 
 
 def tuning_table(tuning: Tuning) -> Group:
-    """Return the best trials, and what their ensemble scores on the test rows; it fits 80 columns."""
+    """Return the best trials, and what the model of the best scores on the test rows; it fits 80 columns."""
     ensemble = tuning.ensemble
     board = [] if tuning.leaderboard is None else [leaderboard_table(tuning.leaderboard)]
-    place = Text(f"{ensemble.where}; {workers_cell(ensemble)}; {ensemble.exactness}.")
+    exactness = "" if tuning.fidelity == "rows" else f"; {ensemble.exactness}"
+    place = Text(f"{ensemble.where}; {workers_cell(ensemble)}{exactness}.")
     below = [place, *(Text(f"Note: {note}") for note in tuning.notes)]
     return Group(_trials(tuning), _ensemble(tuning), *board, *below)
 
 
 def _trials(tuning: Tuning) -> Table:
     """Return the trials that came furthest, the best first."""
-    title = f"{tuning.learner}: {len(tuning.trials)} trials ({tuning.sampler}), {tuning.n_fits} members fitted"
+    title = f"{tuning.learner}: {len(tuning.trials)} trials ({tuning.sampler}), {tuning.n_fits} fits"
     table = Table(title=title, title_justify="left", title_style="bold", padding=(0, 1))
     table.add_column("trial", justify="right")
     table.add_column("partitions", justify="right")
@@ -59,11 +60,13 @@ def _short(value: object) -> str:
 
 
 def _ensemble(tuning: Tuning) -> Table:
-    rows = f"{tuning.n_train:,} training rows, {tuning.n_test:,} test rows"
-    title = f"{tuning.recipe}: {rows}, {tuning.partitions} partitions"
+    title = f"{tuning.recipe}: {tuning.n_train:,} training rows, {tuning.n_test:,} test rows"
+    is_one = tuning.fidelity == "rows"
+    if not is_one:
+        title += f", {tuning.partitions} partitions"
     table = Table(title=title, title_justify="left", title_style="bold", padding=(0, 1))
     table.add_column("", no_wrap=True)
-    table.add_column("ensemble of the best", justify="right", overflow="fold")
+    table.add_column("best on all rows" if is_one else "ensemble of the best", justify="right", overflow="fold")
     for section in (_training_scores, _test_scores, _costs):
         for row in section(tuning):
             table.add_row(*row)
@@ -85,7 +88,8 @@ def _test_scores(tuning: Tuning) -> Iterator[tuple[str, str]]:
 def _costs(tuning: Tuning) -> Iterator[tuple[str, str]]:
     yield "search", seconds(tuning.search_seconds)
     yield "CPU time of the trials", seconds(sum(trial.cpu_seconds for trial in tuning.trials))
-    yield "fit of the ensemble, members taken over", seconds(tuning.ensemble.fit_seconds)
+    fit = "fit of the best on all rows" if tuning.fidelity == "rows" else "fit of the ensemble, members taken over"
+    yield fit, seconds(tuning.ensemble.fit_seconds)
     yield "predicting test rows", seconds(tuning.ensemble.predict_seconds)
     yield "start-up, apart", seconds(tuning.startup_seconds)
     yield "models", str(tuning.ensemble.n_members)

@@ -140,6 +140,7 @@ def _make_search(config: TuneConfig, setup: Setup, executor: RayExecutor, record
         _space(config),
         n_trials=config.trials,
         sampler=config.sampler,
+        fidelity=config.fidelity,
         reduction_factor=config.reduction_factor,
         budget=config.budget,
         scoring=setup.metric.name,
@@ -147,8 +148,8 @@ def _make_search(config: TuneConfig, setup: Setup, executor: RayExecutor, record
         one_by_one=config.one_by_one,
         study=config.study or f"sqlite:///{recorder.directory.path / 'study.db'}",
         n_partitions=config.partitions,
-        partitioner=setup.partitioner,
-        combine=setup.combine,
+        partitioner=setup.partitioner if config.fidelity == "members" else config.partitioner,
+        combine=setup.combine if config.fidelity == "members" else None,
         encoder=setup.encoder,
         executor=executor,
         cpus_per_member=config.cpus_per_member,
@@ -198,6 +199,11 @@ def _check_options(config: TuneConfig) -> None:
         mistakes.append(
             f"--replication {config.replication}: a search judges and keeps members that have a partition each. Leave "
             "it out, and compare the best configuration with --replication."
+        )
+    if config.fidelity == "rows" and config.combine is not None:
+        mistakes.append(
+            f"--combine {config.combine}: with --fidelity rows the result is one model. Leave it out, or search with "
+            "--fidelity members."
         )
     if config.on_failure != "raise":
         mistakes.append(

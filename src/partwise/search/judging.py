@@ -5,9 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
 from partwise.ensemble.elsewhere import NoRows
 from partwise.evaluation import Metric, Outputs, Truth, check_outputs
@@ -16,11 +14,11 @@ from partwise.pool import MemberPool
 from partwise.prediction import value_of
 from partwise.protocols import Aggregate, Combiner, CutTable, Executor, PartReader
 from partwise.records import Member, OutputKind, Unseen
-from partwise.rows import take_rows
+from partwise.rows import stack_rows, take_rows
 
 __all__ = ["Judge", "JudgedRows", "gather_rows", "kind_of"]
 
-_FEWEST_ROWS, _MOST_ROWS = 2_000, 10_000
+_FEWEST_ROWS, _MOST_ROWS, _MANY_ROWS = 2_000, 10_000, 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,37 +33,56 @@ class JudgedRows:
         Their weights, shape (rows,); None where all are alike.
     holds
         Which partitions have which row, shape (partitions, rows): their members are not asked about it.
+    folds
+        The home of each row, shape (rows,): what is learned is judged on folds that it was not learned on.
+    is_first
+        Which rows judge a trial before its last rung, shape (rows,).
     """
 
     X: Any
     y: NDArray[Any]
     weights: NDArray[np.float64] | None
     holds: NDArray[np.bool_]
+    folds: NDArray[np.int64]
+    is_first: NDArray[np.bool_]
+
+    def unseen(self, partition: int, *, first: bool) -> NDArray[np.int64]:
+        """Return the places of the rows that a partition does not have; of the first alone, or of all."""
+        return np.flatnonzero(~self.holds[partition] & self.is_first if first else ~self.holds[partition])
 
 
-def gather_rows(cut: CutTable, seed: int, executor: Executor) -> tuple[JudgedRows, JudgedRows | None]:
-    """Return rows that judge trials, and as many that judge none, by which the best of them is scored at the end.
+def gather_rows(
+    cut: CutTable, n_partitions: int, seed: int, executor: Executor, *, many: bool
+) -> tuple[JudgedRows, JudgedRows | None]:
+    """Return rows that judge trials, and some that judge none, by which the best of them is scored at the end.
 
-    They are about as many as a partition has, so that to judge costs no more than to fit: at least 2,000 rows and at
-    most 10,000. Where the table has less than twice as many, all that can judge do, and there are no others (None).
+    They are about as many as one of the partitions has, so that to judge costs no more than to fit: at least 2,000 rows
+    and at most 10,000, and as many others. Where the table has less than twice as many, all that can judge do, and
+    there are no others (None).
+
+    Parameters
+    ----------
+    many
+        Whether the last rung is judged by all rows but the others, at most 50,000.
     """
-    size = int(np.clip(np.mean(cut.partitions.sizes), _FEWEST_ROWS, _MOST_ROWS))
+    size = int(np.clip(cut.n_rows / n_partitions, _FEWEST_ROWS, _MOST_ROWS))
     order = KeyedPermutation(cut.n_rows, (seed, size))
     spare = cut.n_rows >= 2 * size
-    chosen = None if cut.n_rows <= size else KeyedChoice(order, 2 * size if spare else size)
+    n_judging = min(_MANY_ROWS, cut.n_rows - size * spare) if many else size
+    chosen = None if cut.n_rows <= size else KeyedChoice(order, n_judging + size * spare)
     blocks: list[Unseen] = []
     for outcome in executor.run(_read, cut.reader, cut.blocks(chosen)):
         blocks += value_of(outcome)
     blocks.sort(key=lambda block: int(block.rows[0]))
-    n_partitions = len(cut.partitions.sizes)
+    first, n_holders = KeyedChoice(order, size), len(cut.partitions.sizes)
     if not spare:
-        return _joined(blocks, n_partitions), None
-    judging = [KeyedChoice(order, size)(block.rows) for block in blocks]
+        return _joined(blocks, first, n_holders), None
+    judging = [KeyedChoice(order, n_judging)(block.rows) for block in blocks]
     judged, others = (
         [_some(block, rows == judges) for block, rows in zip(blocks, judging, strict=True) if (rows == judges).any()]
         for judges in (True, False)
     )
-    return _joined(judged, n_partitions), _joined(others, n_partitions)
+    return _joined(judged, first, n_holders), _joined(others, KeyedChoice(order, cut.n_rows), n_holders)
 
 
 def _some(block: Unseen, wanted: NDArray[np.bool_]) -> Unseen:
@@ -75,7 +92,7 @@ def _some(block: Unseen, wanted: NDArray[np.bool_]) -> Unseen:
     return replace(block, rows=block.rows[wanted], X=X, y=block.y[wanted], weights=weights)
 
 
-def _joined(blocks: Sequence[Unseen], n_partitions: int) -> JudgedRows:
+def _joined(blocks: Sequence[Unseen], first: KeyedChoice, n_partitions: int) -> JudgedRows:
     holds = np.zeros((n_partitions, sum(len(block.rows) for block in blocks)), dtype=bool)
     place = 0
     for block in blocks:
@@ -83,23 +100,17 @@ def _joined(blocks: Sequence[Unseen], n_partitions: int) -> JudgedRows:
         place += len(block.rows)
     weights = [block.weights for block in blocks if block.weights is not None]
     return JudgedRows(
-        X=_stacked([block.X for block in blocks]),
+        X=stack_rows([block.X for block in blocks]),
         y=np.concatenate([block.y for block in blocks]),
         weights=np.concatenate(weights) if weights else None,
         holds=holds,
+        folds=np.repeat([block.holders[0] for block in blocks], [len(block.rows) for block in blocks]),
+        is_first=first(np.concatenate([block.rows for block in blocks])),
     )
 
 
 def _read(reader: PartReader, payload: Any) -> list[Unseen]:
     return list(reader.unseen(payload))
-
-
-def _stacked(matrices: Sequence[Any]) -> Any:
-    if isinstance(matrices[0], pd.DataFrame):
-        return pd.concat(matrices, ignore_index=True)
-    if sparse.issparse(matrices[0]):
-        return sparse.vstack(matrices).tocsr()
-    return np.concatenate(matrices)
 
 
 def kind_of(template: Any, n_classes: int | None) -> OutputKind:
@@ -131,7 +142,8 @@ class Judge:
         Parameters
         ----------
         said
-            For each partition what its member says about all judged rows, shape (rows, outputs).
+            For each partition what its member says about the judged rows, shape (rows, outputs); NaN where it was not
+            asked.
 
         Returns
         -------
@@ -142,10 +154,9 @@ class Judge:
         predictor = self.combiner.fit(NoRows(pool))
         assert isinstance(predictor, Aggregate)  # noqa: S101 - a combiner of samples that needs no evidence
         each = np.stack([said[place] for place in places])
-        seen = self.rows.holds[places]
-        each[seen] = np.nan
+        each[self.rows.holds[places]] = np.nan
         outputs = np.full(each.shape[1:], np.nan)
-        spoken = ~seen.all(axis=0)
+        spoken = ~np.isnan(each[:, :, 0]).all(axis=0)
         outputs[spoken] = predictor.combine(each[:, spoken])
         return outputs
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from partwise.records import Fidelity
 from partwise.search.spaces import Space
 
 __all__ = ["SearchPlan", "SearchTrial", "TrialState"]
@@ -20,9 +21,12 @@ class SearchPlan:
     Parameters
     ----------
     first
-        Parameters with which the first trial is made, as the sampler would have chosen them; None where it chooses.
-    rungs
-        The numbers of partitions at which a trial is judged, ascending.
+        Parameters with which the first trial is made, as the sampler would have chosen them; it chooses the others.
+    fidelity
+        What grows with the partitions of a trial: the members of an ensemble, or the rows of one model.
+    places
+        By the number of partitions at which a trial is judged, ascending, whose members judge it there: the partitions
+        of the cut.
     budget
         Seconds after which no further unit is begun; None is no limit.
     one_by_one
@@ -32,11 +36,17 @@ class SearchPlan:
     space: Space
     sampler: str
     n_trials: int
-    rungs: tuple[int, ...]
+    fidelity: Fidelity
+    places: Mapping[int, tuple[int, ...]]
     seed: int
-    first: Mapping[str, Any] | None = None
+    first: Mapping[str, Any] = field(default_factory=dict)
     budget: float | None = None
     one_by_one: bool = False
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """The numbers of partitions at which a trial is judged, ascending."""
+        return tuple(self.places)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,7 +106,7 @@ def kept_of(
         outputs=np.stack([outputs[trial.number] for trial in alike]),
         y=judge.rows.y,
         weights=judge.rows.weights,
-        folds=judge.rows.holds.argmax(axis=0),
+        folds=judge.rows.folds,
     )
     configurations = tuple(
         Member(partition=place, estimator=None, classes=None, content_digest="") for place in range(len(alike))

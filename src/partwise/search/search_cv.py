@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Self, cast
+from typing import Any, Self, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +18,16 @@ from partwise.checkpoints import Checkpoint
 from partwise.combiners import make_combiner
 from partwise.digests import content_digest
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
-from partwise.errors import InputError
+from partwise.errors import InputError, unknown_choice
 from partwise.evaluation import resolve_metric
 from partwise.executors import with_one_cpu
 from partwise.learners.checking import with_parameters
 from partwise.partitioners import make_partitioner
-from partwise.protocols import Combiner, Encoder, Executor, Partitioner
+from partwise.protocols import Combiner, CutTable, Encoder, Executor, Partitioner
 from partwise.recipes import Recipe
-from partwise.records import OutputKind
+from partwise.records import Fidelity, OutputKind
 from partwise.resources import Stopwatch
+from partwise.search.growing import growing
 from partwise.search.judging import Judge, gather_rows, kind_of
 from partwise.search.optimism import corrected_score
 from partwise.search.records import SearchPlan, SearchTrial
@@ -45,12 +46,13 @@ _MOST_KEPT = 30
 
 
 class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
-    """Search the parameters of a learner on partitions, and fit the ensemble of the best.
+    """Search the parameters of a learner on partitions, and fit the ensemble of the best, or one model.
 
     A trial begins with a member on one partition and is judged on rows of others; the promising get 2, 4 and more
     partitions (asynchronous successive halving: Li et al., MLSys 2020). Parameters are thus judged at the size at
-    which members are fitted, and the ensemble of the best trial takes its members over. No row judges a member that
-    was fitted on it.
+    which members are fitted, and the ensemble of the best trial takes its members over. With ``fidelity="rows"`` a
+    trial is one model instead: on the rows of 1, 2, 4 partitions together, at last by cross-validation on all. No row
+    judges a model that was fitted on it.
 
     Parameters
     ----------
@@ -60,9 +62,13 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         For each parameter (``step__name`` reaches into a Pipeline) a list of values, a ``Range``, a ``Choice``, or a
         distribution of Optuna.
     n_trials
-        How many configurations are tried; the first is that of ``estimator`` itself where it lies in the space.
+        How many configurations are tried; the first is that of ``estimator`` itself, moved into the space.
     sampler
         ``tpe`` (learns from the trials before), ``random``, ``grid`` (of a range 5 values) or ``cmaes``.
+    fidelity
+        What grows with the partitions of a trial: ``members``, those of an ensemble, or ``rows``, those of one model,
+        whose best parameters are not those of small members. With ``rows`` a trial that comes to all partitions is
+        cross-validated, and the result is one model on all rows.
     reduction_factor
         Of so many trials one goes on to so many times the partitions; 1 judges every trial on all partitions.
     budget
@@ -121,6 +127,7 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         *,
         n_trials: int = 50,
         sampler: str = "tpe",
+        fidelity: Fidelity = "members",
         reduction_factor: int = 2,
         budget: float | None = None,
         scoring: str | None = None,
@@ -143,6 +150,7 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         self.param_distributions = param_distributions
         self.n_trials = n_trials
         self.sampler = sampler
+        self.fidelity = fidelity
         self.reduction_factor = reduction_factor
         self.budget = budget
         self.scoring = scoring
@@ -171,7 +179,7 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         time: Any = None,
         observe: Callable[[SearchTrial], None] = lambda _: None,
     ) -> Self:
-        """Search, and fit the ensemble of the best configuration.
+        """Search, and fit the best configuration on all rows.
 
         Parameters
         ----------
@@ -204,6 +212,8 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
             for trial, _ in kept:
                 template = with_parameters(type(self.estimator).__name__, self.estimator, trial.params)
                 model = self._ensemble(template, self.combine, checkpoint, seed=search.plan.seed)
+                if self.fidelity == "rows":
+                    model.set_params(n_partitions=1, partitioner=None)
                 models.append(model.fit(X, y, **rows))
         self.best_estimator_ = joined(models, [weight for _, weight in kept]).set_params(checkpoint=None)
         self.kept_params_ = [(dict(trial.params), weight) for trial, weight in kept]
@@ -233,11 +243,26 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
                 f"partitioner={self.partitioner!r} does not weigh members. Valid: combine='soft', 'vote', 'mean', "
                 "'median', 'weighted', or keep=1."
             )
+        self._check_fidelity()
         check_sampler(self.sampler)
         space = Space(self.param_distributions)
         check_space(self.sampler, space)
         with_parameters(type(self.estimator).__name__, self.estimator, space.example())
         return space
+
+    def _check_fidelity(self) -> None:
+        valid = get_args(Fidelity)
+        if self.fidelity not in valid:
+            raise unknown_choice("fidelity", self.fidelity, valid)
+        if self.fidelity == "members":
+            return
+        cells = self.partitioner is not None and self._trial_partitioner() is None
+        for name, wrong in (("combine", self.combine is not None), ("partitioner", cells)):
+            if wrong:
+                raise InputError(
+                    f"fidelity='rows' searches the parameters of one model on all rows, and {name}="
+                    f"{getattr(self, name)!r} is of ensembles. Leave it out, or give fidelity='members'."
+                )
 
     @contextmanager
     def _checkpoint(self) -> Iterator[Checkpoint]:
@@ -262,7 +287,7 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
             encoder=self.encoder,
             executor=self.executor,
             cpus_per_member=self.cpus_per_member,
-            match_updates=self.match_updates,
+            match_updates=self.match_updates and self.fidelity == "members",
             random_state=self.random_state if seed is None else seed,
             storage=self.storage,
             checkpoint=checkpoint,
@@ -309,17 +334,25 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         )
         recipe, table = begun.recipe, begun.table
         _check_recipe(recipe)
-        cut = table.cut(recipe.partitioner, recipe.n_partitions, begun.job.seed, recipe.replication)
+        cut: CutTable = table.cut(recipe.partitioner, recipe.n_partitions, begun.job.seed, recipe.replication)
+        counting = [each for each in range(recipe.n_partitions) if not cut.is_weightless(each)]
+        rungs = rungs_of(recipe.n_partitions, self.reduction_factor)
+        by_rung: Mapping[int, tuple[int, ...]] = {rung: tuple(counting[:rung]) for rung in rungs}
+        if self.fidelity == "rows":
+            cut, by_rung = growing(cut, counting, self.reduction_factor)
         n_classes = None if table.labels is None else len(table.labels)
         metric = resolve_metric(self.scoring, n_classes)
-        judged, unused = gather_rows(cut, begun.job.seed, with_one_cpu(begun.executor))
+        judged, unused = gather_rows(
+            cut, recipe.n_partitions, begun.job.seed, with_one_cpu(begun.executor), many=self.fidelity == "rows"
+        )
         plan = SearchPlan(
             space=space,
             sampler=self.sampler,
             n_trials=min(self.n_trials, space.grid_size) if self.sampler == "grid" else self.n_trials,
-            rungs=tuple(rungs_of(recipe.n_partitions, self.reduction_factor)),
+            fidelity=self.fidelity,
+            places=by_rung,
             seed=begun.job.seed,
-            first=None if self.sampler == "grid" else space.chosen(self.estimator.get_params()),
+            first={} if self.sampler == "grid" else space.chosen(self.estimator.get_params()),
             budget=self.budget,
             one_by_one=self.one_by_one,
         )

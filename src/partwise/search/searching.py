@@ -82,9 +82,6 @@ class Search:
     observe: Callable[[SearchTrial], None] = lambda _: None
 
     def __post_init__(self) -> None:
-        self._partitions = [
-            partition for partition in range(len(self.cut.partitions.sizes)) if not self.cut.is_weightless(partition)
-        ]
         self._running: dict[int, _Running] = {}
         self._units: dict[int, tuple[int, int]] = {}
         self._waiting: deque[tuple[int, int]] = deque()
@@ -140,7 +137,8 @@ class Search:
         number, partition = unit
         running = self._running[number]
         there = running.there.get(partition)
-        work = self._unit(running.template, running.kind, running.kept, partition, there)
+        asked = self._asked_about(partition, self.judge.rows)
+        work = self._unit(running.template, running.kind, running.kept, partition, there, asked)
         self._n_units += 1
         self._units[self._n_units] = (number, partition)
         return Task(self._n_units, work, int(self.cut.partitions.sizes[partition]))
@@ -168,7 +166,7 @@ class Search:
     def _prepare(self) -> None:
         """Enqueue what is tried for sure, and take up what an earlier process left."""
         known = self.study.get_trials(deepcopy=False)
-        if not known and self.plan.first is not None:
+        if not known and self.plan.first:
             self.study.enqueue_trial(dict(self.plan.first))
         if self.plan.sampler == "grid":
             for point in self.plan.space.grid(self._grid_order()):
@@ -211,11 +209,14 @@ class Search:
         self._wait_for(trial.number)
         return True
 
+    def _places(self, running: _Running) -> tuple[int, ...]:
+        """Return the partitions whose members the next rung of a trial judges."""
+        return self.plan.places[self.plan.rungs[running.rung]]
+
     def _wait_for(self, number: int) -> None:
         """Put the units that the next rung lacks into the queue, before those of trials that were begun later."""
         running = self._running[number]
-        wanted = self._partitions[: self.plan.rungs[running.rung]]
-        lacking = [(number, partition) for partition in wanted if partition not in running.said]
+        lacking = [(number, place) for place in self._places(running) if place not in running.said]
         self._waiting.extendleft(reversed(lacking))
 
     def _take(self, outcome: TaskOutcome) -> None:
@@ -239,7 +240,7 @@ class Search:
         alike = [other for other, each in self._running.items() if each.kept.key == running.kept.key]
         for other in alike:
             if other == number or (other, partition) in self._waiting:
-                self._hear(other, partition, spokesman, result.outputs)
+                self._hear(other, partition, spokesman, self._spread(partition, self.judge.rows, result.outputs))
 
     def _hear(self, number: int, partition: int, member: Member, outputs: NDArray[np.float64]) -> None:
         """Take what a member says, and judge the trial where it was the last of its rung."""
@@ -247,12 +248,13 @@ class Search:
         running.said[partition], running.members[partition] = outputs, member
         if (number, partition) in self._waiting:
             self._waiting.remove((number, partition))
-        if all(each in running.said for each in self._partitions[: self.plan.rungs[running.rung]]):
+        if all(each in running.said for each in self._places(running)):
             self._judge(number, running)
 
     def _judge(self, number: int, running: _Running) -> None:
         """Judge a trial that has reached its rung, and let it go on or end it."""
-        outputs = self.judge.combined(running.members, running.said, running.kind)
+        members = {place: running.members[place] for place in self._places(running)}
+        outputs = self.judge.combined(members, running.said, running.kind)
         score = self.judge.score(outputs, running.kind)
         if not np.isfinite(score):
             self._end(number, "failed", reason=f"its score is {score}")
@@ -311,8 +313,13 @@ class Search:
         template = self._template_with(trial.params)
         kind, kept, there = self._known(template)
         units = (
-            Task(partition, self._unit(template, kind, kept, partition, there.get(partition)))
-            for partition in self._partitions[: trial.n_partitions]
+            Task(
+                partition,
+                self._unit(
+                    template, kind, kept, partition, there.get(partition), self._asked_about(partition, judge.rows)
+                ),
+            )
+            for partition in self.plan.places[trial.n_partitions]
         )
         said, members = {}, {}
         for outcome in self.executor.run(fit_and_ask, bench, units, members=True):
@@ -321,7 +328,7 @@ class Search:
             result: UnitResult = value_of(outcome)
             if result.fitted is not None:
                 kept.settle(replace(outcome, value=result.fitted), for_driver=False)
-            said[outcome.id] = result.outputs
+            said[outcome.id] = self._spread(outcome.id, judge.rows, result.outputs)
             members[outcome.id] = _spokesman(outcome.id, result, there.get(outcome.id))
         return judge.combined(members, said, kind), kind
 
@@ -336,11 +343,32 @@ class Search:
         there = {member.partition: member for member in kept.loaded(kept.taken(self.cut.partitions))}
         return kind_of(template, self.judge.n_classes), kept, there
 
+    def _asked_about(self, partition: int, rows: JudgedRows) -> NDArray[np.int64] | None:
+        """Return about which rows a member is asked, None for all: one model only about those that judge its rung."""
+        if self.plan.fidelity == "members":
+            return None
+        return rows.unseen(partition, first=partition not in self.plan.places[self.plan.rungs[-1]])
+
+    def _spread(self, partition: int, rows: JudgedRows, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what a member says about all rows, NaN for those that it was not asked about."""
+        asked = self._asked_about(partition, rows)
+        if asked is None:
+            return outputs
+        spread = np.full((len(rows.y), *outputs.shape[1:]), np.nan)
+        spread[asked] = outputs
+        return spread
+
     def _unit(
-        self, template: Any, kind: OutputKind, kept: KeptMembers, partition: int, there: Member | None
+        self,
+        template: Any,
+        kind: OutputKind,
+        kept: KeptMembers,
+        partition: int,
+        there: Member | None,
+        asked: NDArray[np.int64] | None,
     ) -> UnitWork:
         rows = None if there is not None else self._rows_of(partition)
-        return UnitWork(template=template, kind=kind, rows=rows, kept=kept, member=there)
+        return UnitWork(template=template, kind=kind, rows=rows, kept=kept, asked=asked, member=there)
 
     def _rows_of(self, partition: int) -> Callable[[], Any]:
         """Return what gives workers the rows of a partition: many trials want them, and they are sent once."""

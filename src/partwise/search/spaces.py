@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from math import prod
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -89,19 +90,23 @@ class Space:
         """Return some parameters of the space."""
         return self.parameters({name: _points(each)[0] for name, each in self.distributions.items()})
 
-    def chosen(self, parameters: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return parameters as a sampler would have chosen them; None where they lie outside of the space."""
+    def chosen(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return parameters as a sampler would have chosen them: a number outside of its range at the nearest end.
+
+        What the space has no place for, such as a text where it has numbers, is left out.
+        """
         found = {}
         for name, distribution in self.distributions.items():
             value = parameters.get(name)
-            value = str(value) if name in self._choices else value
+            if name in self._choices:
+                value = str(value)
+            elif isinstance(distribution, FloatDistribution | IntDistribution) and isinstance(value, Real):
+                value = min(max(value, distribution.low), distribution.high)
             try:
-                inside = distribution._contains(distribution.to_internal_repr(value))  # noqa: SLF001 - no public way
+                if distribution._contains(distribution.to_internal_repr(value)):  # noqa: SLF001 - no public way
+                    found[name] = value
             except (ValueError, TypeError):
-                return None
-            if not inside:
-                return None
-            found[name] = value
+                continue
         return found
 
     def _value(self, name: str, value: Any) -> Any:

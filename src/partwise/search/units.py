@@ -14,6 +14,7 @@ from partwise.fitting import FitJob, FittedPart, fit_member
 from partwise.pool import MemberPool
 from partwise.protocols import PartReader
 from partwise.records import Member, OutputKind
+from partwise.rows import take_rows
 
 __all__ = ["Bench", "UnitResult", "UnitWork", "fit_and_ask"]
 
@@ -35,6 +36,8 @@ class UnitWork:
     ----------
     rows
         Gives what the reader makes the rows of the partition of; None where there is a member.
+    asked
+        About which rows of the bench the member is asked, shape (rows,); None for all.
     member
         The member that was fitted before, and is only to be asked.
     """
@@ -43,6 +46,7 @@ class UnitWork:
     kind: OutputKind
     rows: Callable[[], Any] | None
     kept: KeptMembers
+    asked: NDArray[np.int64] | None = None
     member: Member | None = None
 
 
@@ -91,7 +95,8 @@ def _asked(bench: Bench, work: UnitWork, member: Member, fitted: FittedPart | No
     started = process_time()
     labels = bench.job.labels
     pool = MemberPool((member,), None if labels is None else len(labels), work.kind)
-    outputs = call_writable(pool.member_outputs, member, bench.X)
+    X = bench.X if work.asked is None else take_rows(bench.X, work.asked)
+    outputs = call_writable(pool.member_outputs, member, X)
     return UnitResult(
         fitted=fitted,
         outputs=outputs,

@@ -25,7 +25,8 @@ def growing(
 ) -> tuple["GrowingCut", Mapping[int, tuple[int, ...]]]:
     """Return the cut on which a trial is one model, and which of its partitions belong to each rung.
 
-    On the last rung, that of all partitions, three models are fitted, each on two of three folds.
+    On the last rung, that of all partitions, three models are fitted, each on two of three folds; of two partitions two
+    models, of which the first rung has one already.
 
     Parameters
     ----------
@@ -46,9 +47,10 @@ def growing(
     folds = [set(fold.tolist()) for fold in np.array_split(counting, min(_FOLDS, len(counting)))]
     first = [tuple(counting[:rung]) for rung in rungs[:-1]]
     last = [tuple(partition for partition in counting if partition not in fold) for fold in folds]
+    unions = list(dict.fromkeys([*first, *last]))
     places: dict[int, tuple[int, ...]] = {rung: (place,) for place, rung in enumerate(rungs[:-1])}
-    places[rungs[-1]] = tuple(range(len(first), len(first) + len(last)))
-    return GrowingCut(cut, (*first, *last)), places
+    places[rungs[-1]] = tuple(unions.index(union) for union in last)
+    return GrowingCut(cut, tuple(unions)), places
 
 
 @dataclass(frozen=True)

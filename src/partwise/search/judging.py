@@ -63,13 +63,14 @@ def gather_rows(
     Parameters
     ----------
     many
-        Whether the last rung is judged by all rows but the others, at most 50,000.
+        Whether the last rung is judged by all rows but the others, at most 50,000; these are a fifth at most then.
     """
     size = int(np.clip(cut.n_rows / n_partitions, _FEWEST_ROWS, _MOST_ROWS))
     order = KeyedPermutation(cut.n_rows, (seed, size))
-    spare = cut.n_rows >= 2 * size
-    n_judging = min(_MANY_ROWS, cut.n_rows - size * spare) if many else size
-    chosen = None if cut.n_rows <= size else KeyedChoice(order, n_judging + size * spare)
+    n_others = min(size, cut.n_rows // 5) if many else size
+    spare = n_others >= _FEWEST_ROWS and cut.n_rows >= 2 * n_others
+    n_judging = min(_MANY_ROWS, cut.n_rows - n_others * spare) if many else size
+    chosen = None if cut.n_rows <= n_judging else KeyedChoice(order, n_judging + n_others * spare)
     blocks: list[Unseen] = []
     for outcome in executor.run(_read, cut.reader, cut.blocks(chosen)):
         blocks += value_of(outcome)

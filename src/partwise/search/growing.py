@@ -46,9 +46,12 @@ def growing(
     folds = [set(fold.tolist()) for fold in np.array_split(counting, min(_FOLDS, len(counting)))]
     first = [tuple(counting[:rung]) for rung in rungs[:-1]]
     last = [tuple(partition for partition in counting if partition not in fold) for fold in folds]
-    places: dict[int, tuple[int, ...]] = {rung: (place,) for place, rung in enumerate(rungs[:-1])}
-    places[rungs[-1]] = tuple(range(len(first), len(first) + len(last)))
-    return GrowingCut(cut, (*first, *last)), places
+    unions = tuple(dict.fromkeys([*first, *last]))  # with 2, 3 or 6 partitions a rung has what two folds have
+    places: dict[int, tuple[int, ...]] = {
+        rung: (unions.index(union),) for rung, union in zip(rungs, first, strict=False)
+    }
+    places[rungs[-1]] = tuple(unions.index(union) for union in last)
+    return GrowingCut(cut, unions), places
 
 
 @dataclass(frozen=True)

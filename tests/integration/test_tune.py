@@ -8,12 +8,17 @@ import time
 from collections import Counter
 
 import mlflow
+import numpy as np
 import optuna
 import pandas as pd
 import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_wine
+from sklearn.tree import DecisionTreeClassifier
 
 from commands import run_here
 from fakes import wine_table
+from partwise import PartitionedSearchCV, Range
 from partwise.cli import main
 from partwise.model_store import load_model
 from processes import gone, processes_of
@@ -176,6 +181,9 @@ def test_the_run_directory_has_plots_table_and_model(tuned):
         (["--on-failure", "skip"], "--on-failure skip: a trial"),
         (["--evidence"], "--evidence: trials are judged"),
         (["--sampler", "cmaes", "--learner", "logistic"], "needs 2 or more parameters"),
+        (["--fidelity", "columns"], "Valid: 'members' or 'rows'"),
+        (["--fidelity", "rows", "--combine", "stack"], "--combine stack: with --fidelity rows"),
+        (["--fidelity", "rows", "--partitioner", "clustered"], "--partitioner clustered: with --fidelity rows"),
         (["--param", "C=1", "--learner", "logistic"], "Every parameter of the default search space is fixed"),
     ],
 )
@@ -188,3 +196,47 @@ def test_wrong_settings_are_told_before_anything_is_fitted(options, said, tmp_pa
     assert stop.value.code == 2
     assert said in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "partwise-runs").exists()
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_one_model(tmp_path):
+    """With --fidelity rows the run directory has one model of all training rows, and the record says so."""
+    wine_table().to_csv(tmp_path / "wine.csv", index=False)
+    options = ["--learner", "tree", "--trials", "4", "--partitions", "4", "--output", "run", "--json"]
+    run = run_here(tmp_path, "tune", "wine.csv", "--target", "cultivar", "--fidelity", "rows", *options)
+    assert run.returncode == 0, run.stderr
+    record = json.loads(run.stdout)
+    assert (record["fidelity"], record["recipe"], record["ensemble"]["n_members"]) == ("rows", "one model", 1)
+    best = next(trial for trial in record["trials"] if trial["number"] == record["best_trial"])
+    assert [*best["scores"]] == ["1", "2", "4"]
+    (member,) = load_model(tmp_path / "run" / "model", trust=True).predictor.pool.members
+    assert member.n_rows == record["n_train"]
+    assert member.estimator.max_depth == record["best_params"]["max_depth"]
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_column_of_groups_is_never_cut_for_one_model(tmp_path):
+    """With --group no row judges a model that knows its group: neighbours guess random labels."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"group": np.arange(60), "a": rng.normal(size=60), "y": rng.permutation(60) % 2})
+    table.loc[table.index.repeat(5)].to_csv(tmp_path / "table.csv", index=False)
+    (tmp_path / "space.toml").write_text('[weights]\nvalues = ["distance"]\n')
+    options = ["--learner", "knn", "--space", "space.toml", "--trials", "1", "--fidelity", "rows", "--json"]
+    run = run_here(tmp_path, "tune", "table.csv", "--target", "y", "--group", "group", *options)
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["best_score"] < 0.7
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_one_model_is_searched_as_in_process():
+    """One by one, with fidelity="rows", trials and model on Ray are those of the same search in one process."""
+    X, y = load_wine(return_X_y=True)
+    space = {"max_depth": Range(1, 8, integer=True)}
+    search = PartitionedSearchCV(
+        DecisionTreeClassifier(), space, n_trials=4, fidelity="rows", n_partitions=4, one_by_one=True, random_state=0
+    )
+    here, there = (clone(search).set_params(executor=each).fit(X, y) for each in ("inline", "ray"))
+    told = [[(trial.params, trial.state, trial.scores) for trial in each.trials_] for each in (here, there)]
+    assert told[0] == told[1]
+    assert here.corrected_score_ == there.corrected_score_
+    assert np.array_equal(here.predict_proba(X), there.predict_proba(X))

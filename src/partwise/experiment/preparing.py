@@ -40,6 +40,7 @@ __all__ = [
     "opened",
     "read_dataset",
     "scan_of",
+    "wanted_partitioner",
     "with_defaults",
 ]
 
@@ -289,7 +290,7 @@ def make_setup(config: FitConfig, task: TaskName, n_classes: int | None, n_train
         learner=learner,
         encoder=TableEncoder(learner.needs) if config.encode else None,
         recipe=recipe,
-        partitioner=_wanted_partitioner(config) if recipe is None else label(recipe.partitioner),
+        partitioner=wanted_partitioner(config) if recipe is None else label(recipe.partitioner),
         combine=config.combine if recipe is None else label(recipe.combiner),
         replication=config.replication,
         match_updates=_matches_updates(config, learner, recipe),
@@ -314,7 +315,7 @@ def _matches_updates(config: FitConfig, learner: Learner, recipe: Recipe | None)
 
 def _recipe(config: FitConfig, task: str, estimator: Any) -> Recipe | None:
     """Return what is asked for, checked, None where the data shall choose."""
-    partitioner = _wanted_partitioner(config)
+    partitioner = wanted_partitioner(config)
     if asked_for(partitioner, config.combine) is not None:
         return None
     recipe = make_recipe(
@@ -347,7 +348,8 @@ def check_before_paying(config: FitConfig, dataset: Dataset, setup: Setup) -> No
         cut(setup.recipe.partitioner, keys, config.partitions, config.seed, config.replication)
 
 
-def _wanted_partitioner(config: FitConfig) -> str | None:
+def wanted_partitioner(config: FitConfig) -> str | None:
+    """Return how rows are to be cut: a column of groups asks for groups that are never cut; None is open."""
     return "grouped" if config.partitioner is None and config.group is not None else config.partitioner
 
 
@@ -360,7 +362,7 @@ def _check_cpus(config: FitConfig) -> None:
 
 
 def _check_partitions(config: FitConfig, task: str, n_train: int | None) -> None:
-    wanted = _wanted_partitioner(config)
+    wanted = wanted_partitioner(config)
     if wanted not in {None, Auto.name} and "stratum" in make_partitioner(wanted).needs and task == "regression":
         raise InputError(
             f"--partitioner {wanted!r} needs classes, and the target is a number. Valid: shuffled, ordered, clustered."

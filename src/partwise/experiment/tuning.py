@@ -20,6 +20,7 @@ from partwise.experiment.opening import begun
 from partwise.experiment.preparing import (
     Setup,
     executor_of,
+    wanted_partitioner,
 )
 from partwise.experiment.recorded import GoesOn, RecordedRun, recorded
 from partwise.experiment.recording import Recorder
@@ -27,6 +28,7 @@ from partwise.filesystems import Folder
 from partwise.fitting import prepare_worker
 from partwise.learners import parse_parameters
 from partwise.learners.checking import with_parameters
+from partwise.partitioners import make_partitioner
 from partwise.progress import trial_progress
 from partwise.resources import Stopwatch
 from partwise.search import (
@@ -38,6 +40,7 @@ from partwise.search import (
     default_space,
     read_space,
 )
+from partwise.selection import Auto
 from partwise.tables import SentRows
 
 __all__ = ["TuningRun", "tune"]
@@ -127,7 +130,8 @@ def _searched(
         nodes=executor.nodes,
         address=config.address,
     )
-    notes = [*notes, f"Beside one model: {_comparison(config, search.best_params_)}"]
+    other = "one model" if config.fidelity == "members" else "an ensemble"
+    notes = [*notes, f"Beside {other}: {_comparison(config, search.best_params_)}"]
     tuning = make_tuning(about, setup.summary(config, notes), scores, search, clock.seconds["search"], costs)
     recorder.tuning(tuning, model, search, dataset.test)
     return tuning
@@ -148,7 +152,7 @@ def _make_search(config: TuneConfig, setup: Setup, executor: RayExecutor, record
         one_by_one=config.one_by_one,
         study=config.study or f"sqlite:///{recorder.directory.path / 'study.db'}",
         n_partitions=config.partitions,
-        partitioner=setup.partitioner if config.fidelity == "members" else config.partitioner,
+        partitioner=setup.partitioner if config.fidelity == "members" else wanted_partitioner(config),
         combine=setup.combine if config.fidelity == "members" else None,
         encoder=setup.encoder,
         executor=executor,
@@ -200,11 +204,16 @@ def _check_options(config: TuneConfig) -> None:
             f"--replication {config.replication}: a search judges and keeps members that have a partition each. Leave "
             "it out, and compare the best configuration with --replication."
         )
-    if config.fidelity == "rows" and config.combine is not None:
-        mistakes.append(
-            f"--combine {config.combine}: with --fidelity rows the result is one model. Leave it out, or search with "
-            "--fidelity members."
-        )
+    if config.fidelity == "rows":
+        cut = config.partitioner
+        is_of_samples = cut is None or (cut != Auto.name and make_partitioner(cut).gives == "samples")
+        wrong = {"--combine": config.combine, "--partitioner": None if is_of_samples else cut}
+        mistakes += [
+            f"{option} {given}: with --fidelity rows the result is one model. Leave it out, or search with --fidelity "
+            "members."
+            for option, given in wrong.items()
+            if given is not None
+        ]
     if config.on_failure != "raise":
         mistakes.append(
             f"--on-failure {config.on_failure}: a trial that lacks a member has failed, and the search goes on. Leave "

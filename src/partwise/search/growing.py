@@ -25,8 +25,7 @@ def growing(
 ) -> tuple["GrowingCut", Mapping[int, tuple[int, ...]]]:
     """Return the cut on which a trial is one model, and which of its partitions belong to each rung.
 
-    On the last rung, that of all partitions, three models are fitted, each on two of three folds; of two partitions two
-    models, of which the first rung has one already.
+    On the last rung, that of all partitions, three models are fitted, each on two of three folds.
 
     Parameters
     ----------
@@ -47,10 +46,12 @@ def growing(
     folds = [set(fold.tolist()) for fold in np.array_split(counting, min(_FOLDS, len(counting)))]
     first = [tuple(counting[:rung]) for rung in rungs[:-1]]
     last = [tuple(partition for partition in counting if partition not in fold) for fold in folds]
-    unions = list(dict.fromkeys([*first, *last]))
-    places: dict[int, tuple[int, ...]] = {rung: (place,) for place, rung in enumerate(rungs[:-1])}
+    unions = tuple(dict.fromkeys([*first, *last]))  # with 2, 3 or 6 partitions a rung has what two folds have
+    places: dict[int, tuple[int, ...]] = {
+        rung: (unions.index(union),) for rung, union in zip(rungs, first, strict=False)
+    }
     places[rungs[-1]] = tuple(unions.index(union) for union in last)
-    return GrowingCut(cut, tuple(unions)), places
+    return GrowingCut(cut, unions), places
 
 
 @dataclass(frozen=True)

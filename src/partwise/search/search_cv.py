@@ -237,13 +237,13 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
                 raise InputError(f"{name}={value!r} is wrong. Valid: a whole number, 1 or more.")
         if self.budget is not None and not (isinstance(self.budget, (int, float)) and self.budget > 0):
             raise InputError(f"budget={self.budget!r} is wrong. Valid: seconds above zero, or None for no limit.")
+        self._check_fidelity()
         if self.keep > 1 and not self._weighs:
             raise InputError(
                 f"keep={self.keep} joins the members of several configurations, and combine={self.combine!r} with "
                 f"partitioner={self.partitioner!r} does not weigh members. Valid: combine='soft', 'vote', 'mean', "
                 "'median', 'weighted', or keep=1."
             )
-        self._check_fidelity()
         check_sampler(self.sampler)
         space = Space(self.param_distributions)
         check_space(self.sampler, space)

@@ -103,10 +103,11 @@ class Space:
             elif isinstance(distribution, FloatDistribution | IntDistribution) and isinstance(value, Real):
                 value = min(max(value, distribution.low), distribution.high)
             try:
-                if distribution._contains(distribution.to_internal_repr(value)):  # noqa: SLF001 - no public way
-                    found[name] = value
+                internal = distribution.to_internal_repr(value)
             except (ValueError, TypeError):
                 continue
+            if distribution._contains(internal):  # noqa: SLF001 - no public way
+                found[name] = distribution.to_external_repr(internal)  # plain: no database holds NumPy's numbers
         return found
 
     def _value(self, name: str, value: Any) -> Any:

@@ -135,7 +135,7 @@ def test_what_a_learner_has_already():
     assert space.chosen(inside | {"C": 20.0, "depth": 0}) == chosen | {"C": 10.0, "depth": 1}
 
 
-@pytest.mark.parametrize("changed", [{"C": None}, {"C": "auto"}, {"layers": (7,)}])
+@pytest.mark.parametrize("changed", [{"C": None}, {"C": "auto"}, {"layers": (7,)}, {"depth": 0.5}, {"depth": 1.0}])
 def test_what_a_space_has_no_place_for(changed):
     """Parameters for which the space has no place are left to the sampler."""
     space = Space({"C": Range(0.1, 10.0, log=True), "layers": [(5,), (6,)], "depth": Range(1, 9, integer=True)})

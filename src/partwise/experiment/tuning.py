@@ -78,6 +78,8 @@ def tune(
     # 1. and 2. The table, and the setup.
     run = begun(config, say, goes_on, _check_search)
     config, setup, rows, facts = run.config, run.setup, run.rows, run.facts
+    if config.fidelity == "rows":
+        setup = replace(setup, match_updates=False)  # the updates of members are matched to those of one model
     # 3. Where the run is recorded; both places are tried before anything is fitted.
     with recorded(config, goes_on) as recorder:
         recorder.start(config, setup, rows.dataset.holdout.description, facts)
@@ -207,12 +209,15 @@ def _check_options(config: TuneConfig) -> None:
     if config.fidelity == "rows":
         cut = config.partitioner
         is_of_samples = cut is None or (cut != Auto.name and make_partitioner(cut).gives == "samples")
-        wrong = {"--combine": config.combine, "--partitioner": None if is_of_samples else cut}
+        wrong = {
+            f"--combine {config.combine}": config.combine is not None,
+            f"--partitioner {cut}": not is_of_samples,
+            "--match-updates": config.match_updates,
+        }
         mistakes += [
-            f"{option} {given}: with --fidelity rows the result is one model. Leave it out, or search with --fidelity "
-            "members."
-            for option, given in wrong.items()
-            if given is not None
+            f"{option}: with --fidelity rows the result is one model. Leave it out, or search with --fidelity members."
+            for option, is_given in wrong.items()
+            if is_given
         ]
     if config.on_failure != "raise":
         mistakes.append(

@@ -62,7 +62,8 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         For each parameter (``step__name`` reaches into a Pipeline) a list of values, a ``Range``, a ``Choice``, or a
         distribution of Optuna.
     n_trials
-        How many configurations are tried; the first is that of ``estimator`` itself, moved into the space.
+        How many configurations are tried; the first is that of ``estimator`` itself, moved into the space
+        (not of a grid, which has its own points).
     sampler
         ``tpe`` (learns from the trials before), ``random``, ``grid`` (of a range 5 values) or ``cmaes``.
     fidelity
@@ -257,8 +258,9 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         if self.fidelity == "members":
             return
         cells = self.partitioner is not None and self._trial_partitioner() is None
-        for name, wrong in (("combine", self.combine is not None), ("partitioner", cells)):
-            if wrong:
+        ensembles = {"combine": self.combine is not None, "partitioner": cells, "match_updates": self.match_updates}
+        for name, is_given in ensembles.items():
+            if is_given:
                 raise InputError(
                     f"fidelity='rows' searches the parameters of one model on all rows, and {name}="
                     f"{getattr(self, name)!r} is of ensembles. Leave it out, or give fidelity='members'."
@@ -287,7 +289,7 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
             encoder=self.encoder,
             executor=self.executor,
             cpus_per_member=self.cpus_per_member,
-            match_updates=self.match_updates and self.fidelity == "members",
+            match_updates=self.match_updates,
             random_state=self.random_state if seed is None else seed,
             storage=self.storage,
             checkpoint=checkpoint,

@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from math import prod
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,8 @@ class Space:
             value = parameters.get(name)
             if name in self._choices:
                 value = str(value)
+            elif isinstance(distribution, IntDistribution) and not isinstance(value, Integral):
+                continue  # a share of something, say, where the space has their number
             elif isinstance(distribution, FloatDistribution | IntDistribution) and isinstance(value, Real):
                 value = min(max(value, distribution.low), distribution.high)
             try:

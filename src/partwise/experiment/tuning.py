@@ -37,6 +37,7 @@ from partwise.search import (
     Space,
     check_sampler,
     check_space,
+    check_study,
     default_space,
     read_space,
 )
@@ -186,6 +187,8 @@ def _check_search(config: TuneConfig, setup: Setup, n_classes: int | None) -> No
     space = Space(_space(config))
     check_space(config.sampler, space)
     with_parameters(config.learner, estimator, space.example())
+    if config.study is not None:
+        check_study(config.study)
     if config.partitions < 2:
         raise InputError(
             f"--partitions {config.partitions} leaves no rows by which to judge a trial. Valid: 2 or more."

@@ -21,6 +21,7 @@ __all__ = [
     "SAMPLERS",
     "check_sampler",
     "check_space",
+    "check_study",
     "make_pruner",
     "make_sampler",
     "open_study",
@@ -130,20 +131,14 @@ def open_study(storage: str | None, pruner: BasePruner, search: str, *, maximize
         If the database cannot be used, or holds another search.
     """
     place = None if storage is None else without_credentials(storage)
-    try:
-        with silent():
-            study = optuna.create_study(
-                storage=None if storage is None else _opened(storage),
-                pruner=pruner,
-                study_name=_STUDY,
-                direction="maximize" if maximize else "minimize",
-                load_if_exists=True,
-            )
-    except Exception as error:
-        raise InputError(
-            f"The study cannot be kept in {place!r}: {type(error).__name__}: {_first_line(error)}. Give the "
-            "address of a database that can be written to, such as sqlite:///study.db or postgresql://host/name."
-        ) from error
+    with _opening(storage):
+        study = optuna.create_study(
+            storage=None if storage is None else _opened(storage),
+            pruner=pruner,
+            study_name=_STUDY,
+            direction="maximize" if maximize else "minimize",
+            load_if_exists=True,
+        )
     if study.user_attrs.setdefault(_OF, search) != search:
         raise InputError(
             f"The study in {place!r} is another search: of other rows, random_state, partitions, learner, search "
@@ -152,6 +147,36 @@ def open_study(storage: str | None, pruner: BasePruner, search: str, *, maximize
         )
     study.set_user_attr(_OF, search)
     return study
+
+
+def check_study(storage: str) -> None:
+    """Refuse a database that cannot be used; in one that can, Optuna makes its tables.
+
+    Raises
+    ------
+    InputError
+        If its driver is not installed, it does not answer, or cannot be written to.
+    """
+    with _opening(storage):
+        _opened(storage)
+
+
+@contextmanager
+def _opening(storage: str | None) -> Iterator[None]:
+    try:
+        with silent():
+            yield
+    except Exception as error:
+        if isinstance(error, ImportError):
+            missing = getattr(error.__cause__ or error.__context__, "name", None) or "its driver"
+            reason = f"Python cannot import {missing}"
+            remedy = 'Install it (for postgresql: pip install "partwise[postgresql]")'
+        else:
+            reason = f"{type(error).__name__}: {_first_line(error)}"
+            remedy = "Give the address of a database that can be written to, such as sqlite:///study.db or "
+            remedy += "postgresql://host/name"
+        place = without_credentials(str(storage))
+        raise InputError(f"The study cannot be kept in {place!r}: {reason}. {remedy}.") from error
 
 
 def _opened(url: str) -> RDBStorage:

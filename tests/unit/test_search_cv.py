@@ -289,6 +289,10 @@ def test_observers_see_each_trial_once():
         ({"keep": 2, "partitioner": "clustered"}, "keep=2"),
         ({"keep": 2, "combine": "stack"}, "keep=2"),
         ({"keep": 2, "combine": "auto"}, "keep=2"),
+        ({"fidelity": "row"}, "Did you mean 'rows'"),
+        ({"fidelity": "rows", "combine": "vote"}, "combine='vote' is of ensembles"),
+        ({"fidelity": "rows", "partitioner": "clustered"}, "partitioner='clustered' is of ensembles"),
+        ({"fidelity": "rows", "match_updates": True}, "match_updates=True is of ensembles"),
         ({"study": "sqlite:////no/such/folder/study.db"}, "study"),
     ],
 )

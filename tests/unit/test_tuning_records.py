@@ -11,7 +11,10 @@ from partwise import PartitionedSearchCV
 from partwise.comparison.judging import Costs, Summary, Trained, make_tuning
 from partwise.comparison.records import Configuration, EnsembleReport, TrialReport, Tuning
 from partwise.comparison.tuning_table import tuning_table
+from partwise.config import TuneConfig
+from partwise.experiment.preparing import executor_of, make_setup
 from partwise.experiment.recording import Recorder
+from partwise.experiment.tuning import _make_search
 from partwise.runs import RunDirectory
 from partwise.search import SearchTrial
 from partwise.trackers.null import NullTracker
@@ -102,6 +105,14 @@ def test_what_is_told_of_an_ensemble_of_several_configurations():
         assert f"max_depth={params['max_depth']} ({weight / whole:.0%})" in note
     assert all(member.recalled for member in search.best_estimator_.members_)
     assert not any("before the run went on" in each for each in told.notes)
+
+
+def test_groups_are_not_cut_where_rows_grow(recorder):
+    """A search for one model, too, keeps each group on one side where a column of groups is named."""
+    config = TuneConfig.checked(data="t.csv", target="y", group="g", fidelity="rows", learner="tree")
+    setup = make_setup(config, "classification", 2, 1_000)
+    search = _make_search(config, setup, executor_of(config), recorder)
+    assert search.partitioner == "grouped"
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A hyperparameter search: from a configuration to a recorded search and the ensemble of the best."""
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from partwise.filesystems import Folder
 from partwise.fitting import prepare_worker
 from partwise.learners import parse_parameters
 from partwise.learners.checking import with_parameters
+from partwise.partitioners import make_partitioner
 from partwise.progress import trial_progress
 from partwise.resources import Stopwatch
 from partwise.search import (
@@ -38,6 +39,7 @@ from partwise.search import (
     default_space,
     read_space,
 )
+from partwise.selection import Auto
 from partwise.tables import SentRows
 
 __all__ = ["TuningRun", "tune"]
@@ -61,7 +63,7 @@ def tune(
     show_progress: bool = False,
     goes_on: GoesOn | None = None,
 ) -> TuningRun:
-    """Search the learner's parameters on training rows, fit the ensemble of the best, and judge it once.
+    """Search the learner's parameters on training rows, fit the ensemble of the best, or one model, and judge it once.
 
     Parameters and errors are those of ``compare``.
 
@@ -75,6 +77,8 @@ def tune(
     # 1. and 2. The table, and the setup.
     run = begun(config, say, goes_on, _check_search)
     config, setup, rows, facts = run.config, run.setup, run.rows, run.facts
+    if config.fidelity == "rows":
+        setup = replace(setup, match_updates=False)  # one model has as many as it makes
     # 3. Where the run is recorded; both places are tried before anything is fitted.
     with recorded(config, goes_on) as recorder:
         recorder.start(config, setup, rows.dataset.holdout.description, facts)
@@ -127,7 +131,8 @@ def _searched(
         nodes=executor.nodes,
         address=config.address,
     )
-    notes = [*notes, f"Beside one model: {_comparison(config, search.best_params_)}"]
+    other = "one model" if config.fidelity == "members" else "an ensemble"
+    notes = [*notes, f"Beside {other}: {_comparison(config, search.best_params_)}"]
     tuning = make_tuning(about, setup.summary(config, notes), scores, search, clock.seconds["search"], costs)
     recorder.tuning(tuning, model, search, dataset.test)
     return tuning
@@ -148,7 +153,7 @@ def _make_search(config: TuneConfig, setup: Setup, executor: RayExecutor, record
         one_by_one=config.one_by_one,
         study=config.study or f"sqlite:///{recorder.directory.path / 'study.db'}",
         n_partitions=config.partitions,
-        partitioner=setup.partitioner if config.fidelity == "members" else config.partitioner,
+        partitioner=setup.partitioner,
         combine=setup.combine if config.fidelity == "members" else None,
         encoder=setup.encoder,
         executor=executor,
@@ -200,11 +205,11 @@ def _check_options(config: TuneConfig) -> None:
             f"--replication {config.replication}: a search judges and keeps members that have a partition each. Leave "
             "it out, and compare the best configuration with --replication."
         )
-    if config.fidelity == "rows" and config.combine is not None:
-        mistakes.append(
-            f"--combine {config.combine}: with --fidelity rows the result is one model. Leave it out, or search with "
-            "--fidelity members."
-        )
+    if config.fidelity == "rows":
+        mistakes += [
+            f"{option}: with --fidelity rows a trial is one model. Leave it out, or search with --fidelity members."
+            for option in _of_ensembles(config)
+        ]
     if config.on_failure != "raise":
         mistakes.append(
             f"--on-failure {config.on_failure}: a trial that lacks a member has failed, and the search goes on. Leave "
@@ -216,6 +221,17 @@ def _check_options(config: TuneConfig) -> None:
         )
     if mistakes:
         raise ConfigurationError(mistakes)
+
+
+def _of_ensembles(config: TuneConfig) -> Iterator[str]:
+    """Yield the options that were given and mean nothing for one model."""
+    if config.combine is not None:
+        yield f"--combine {config.combine}"
+    cut = config.partitioner
+    if cut is not None and (cut == Auto.name or make_partitioner(cut).gives != "samples"):
+        yield f"--partitioner {cut}"
+    if config.match_updates:
+        yield "--match-updates"
 
 
 def _space(config: TuneConfig) -> Mapping[str, Any]:
@@ -247,7 +263,7 @@ def _scores(dataset: Dataset, setup: Setup, model: Any, outputs: Any) -> dict[st
 
 
 def _comparison(config: TuneConfig, params: Mapping[str, Any]) -> str:
-    """Return the command that compares the best configuration with one model of the same parameters, on the same rows.
+    """Return the command that compares ensemble and one model of the best configuration, on the same rows.
 
     What it was told of the search itself, and where it was to be recorded, is not for a comparison.
     """

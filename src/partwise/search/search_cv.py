@@ -257,7 +257,8 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         if self.fidelity == "members":
             return
         cells = self.partitioner is not None and self._trial_partitioner() is None
-        for name, wrong in (("combine", self.combine is not None), ("partitioner", cells)):
+        given = {"combine": self.combine is not None, "partitioner": cells, "match_updates": self.match_updates}
+        for name, wrong in given.items():
             if wrong:
                 raise InputError(
                     f"fidelity='rows' searches the parameters of one model on all rows, and {name}="
@@ -287,7 +288,7 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
             encoder=self.encoder,
             executor=self.executor,
             cpus_per_member=self.cpus_per_member,
-            match_updates=self.match_updates and self.fidelity == "members",
+            match_updates=self.match_updates,
             random_state=self.random_state if seed is None else seed,
             storage=self.storage,
             checkpoint=checkpoint,

@@ -107,6 +107,27 @@ def test_what_is_told_of_an_ensemble_of_several_configurations():
     assert not any("before the run went on" in each for each in told.notes)
 
 
+def test_several_models_are_not_called_one():
+    """Where rows grow and several configurations are kept, each is a model on all rows, and the table says how many."""
+    X, y = make_classification(n_samples=300, flip_y=0.2, random_state=0)
+    search = PartitionedSearchCV(
+        DecisionTreeClassifier(),
+        {"max_depth": [1, 2, 3, 5, 8]},
+        sampler="grid",
+        fidelity="rows",
+        keep=3,
+        reduction_factor=1,
+        n_partitions=4,
+        executor="inline",
+        random_state=0,
+    ).fit(X, y)
+    about = Trained(metric=search.metric_, task="classification", n_test=1, holdout="none")
+    costs = Costs(startup_seconds=0.0, predict_seconds=0.0, slots=1, nodes=1, address=None)
+    told = make_tuning(about, Summary(learner="tree"), {}, search, 1.0, costs)
+    assert told.ensemble.n_members > 1
+    assert told.recipe == f"{told.ensemble.n_members} models"
+
+
 def test_groups_are_not_cut_where_rows_grow(recorder):
     """A search for one model, too, keeps each group on one side where a column of groups is named."""
     config = TuneConfig.checked(data="t.csv", target="y", group="g", fidelity="rows", learner="tree")

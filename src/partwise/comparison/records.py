@@ -136,7 +136,7 @@ class Training(_Record):
     replication: int = Field(default=1, ge=1)
     match_updates: bool = False
     recipe: str
-    """How tables call cut and combination: their names, or ``one model``."""
+    """How tables call cut and combination: their names, ``one model``, or ``3 models`` that have all rows each."""
     selection_reason: str | None = None
     """Why the data chose this recipe, null where it was asked for."""
     n_train: int = Field(ge=1)

@@ -147,8 +147,8 @@ def open_study(storage: str | None, pruner: BasePruner, search: str, *, maximize
     if study.user_attrs.setdefault(_OF, search) != search:
         raise InputError(
             f"The study in {place!r} is another search: of other rows, random_state, partitions, fidelity, learner, "
-            "search space, metric or versions, so that its scores cannot be compared with new ones. Give a new database, "
-            "or the same settings (a number for random_state)."
+            "search space, metric or versions, so that its scores cannot be compared with new ones. Give a new "
+            "database, or the same settings (a number for random_state)."
         )
     study.set_user_attr(_OF, search)
     return study

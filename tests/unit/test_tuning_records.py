@@ -83,6 +83,25 @@ def test_the_table_shows_trials_whose_scores_count():
     assert "0.9870" not in captured.get()
 
 
+def test_a_search_that_was_recorded_before_there_were_fidelities_can_be_read():
+    """Its trials grew by members: a finished run of then can be shown."""
+    record = _tuning([_trial(0, "finished", 0.9)])
+    assert Tuning.model_validate(record.model_dump(exclude={"fidelity"})) == record
+
+
+def test_the_table_of_one_model_does_not_speak_of_an_ensemble():
+    """Where rows grow the result is one model on all rows, and so are its title, its column and its costs."""
+    record = _tuning([_trial(0, "finished", 0.8, 0.85, 0.9)])
+    of_rows = record.model_copy(update={"fidelity": "rows", "recipe": "one model", "partitions": 1})
+    said = []
+    for each in (record, of_rows):
+        console = Console(width=80)
+        with console.capture() as captured:
+            console.print(tuning_table(each))
+        said.append(captured.get())
+    assert ["ensemble" in each or "members" in each for each in said] == [True, False]
+
+
 def test_what_is_told_of_an_ensemble_of_several_configurations():
     """A note has each with its share; members that trials have fitted are none of an earlier process of the run."""
     X, y = make_classification(n_samples=300, flip_y=0.2, random_state=0)

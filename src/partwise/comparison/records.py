@@ -178,7 +178,7 @@ class Tuning(Training):
     """A search: what was tried, what was found, and the ensemble of the best, judged once on the test rows."""
 
     sampler: str
-    fidelity: Fidelity
+    fidelity: Fidelity = "members"
     """What grew with a trial's partitions: the members of an ensemble, or the rows of one model."""
     reduction_factor: int = Field(ge=1)
     best_params: dict[str, Any]

@@ -18,6 +18,7 @@ from sklearn.tree import DecisionTreeClassifier
 from fake_learners import Misbehaves, NotesFits
 from partwise import InlineExecutor, PartitionedClassifier, PartitionedSearchCV, Range
 from partwise.errors import ConfigurationError, InputError, SearchError
+from partwise.search import search_cv
 
 X, Y = make_classification(n_samples=400, n_features=5, flip_y=0.15, random_state=0)
 C = {"C": Range(1e-3, 1e2, log=True)}
@@ -267,6 +268,23 @@ def test_a_budget_that_ends_before_any_score():
         _fitted(GaussianNB(), NB, budget=1e-9)
 
 
+@pytest.mark.parametrize(("keep", "n_held"), [(1, 0), (2, 2)])
+def test_what_trials_said_is_held_where_it_is_asked_for(monkeypatch, keep, n_held):
+    """With rows that judge no trial, the outputs of finished trials are held for the choice of several alone."""
+    searches = []
+
+    class Seen(search_cv.Search):
+        def __post_init__(self):
+            super().__post_init__()
+            searches.append(self)
+
+    monkeypatch.setattr(search_cv, "Search", Seen)
+    X, y = make_classification(n_samples=4_000, flip_y=0.2, random_state=0)
+    settings = {"n_partitions": 2, "sampler": "grid", "reduction_factor": 1, "keep": keep}
+    _search(GaussianNB(), {"var_smoothing": [1e-9, 1.0]}, **settings).fit(X, y)
+    assert len(searches[0]._outputs) == n_held
+
+
 def test_observers_see_each_trial_once():
     """Whoever observes is called with each trial as it ends."""
     seen = []
@@ -289,6 +307,10 @@ def test_observers_see_each_trial_once():
         ({"keep": 2, "partitioner": "clustered"}, "keep=2"),
         ({"keep": 2, "combine": "stack"}, "keep=2"),
         ({"keep": 2, "combine": "auto"}, "keep=2"),
+        ({"fidelity": "row"}, "Did you mean 'rows'"),
+        ({"fidelity": "rows", "combine": "vote"}, "combine='vote' is of ensembles"),
+        ({"fidelity": "rows", "partitioner": "clustered"}, "partitioner='clustered' is of ensembles"),
+        ({"fidelity": "rows", "match_updates": True}, "match_updates=True is of ensembles"),
         ({"study": "sqlite:////no/such/folder/study.db"}, "study"),
     ],
 )

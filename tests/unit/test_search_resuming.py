@@ -146,6 +146,7 @@ def test_optuna_opens_the_study(tmp_path):
         {"random_state": 1},
         {"n_partitions": 3},
         {"reduction_factor": 3},
+        {"fidelity": "rows"},
         {"scoring": "log_loss"},
         {"space": {"C": Range(1e-2, 1e2, log=True)}},
         {"learner": LogisticRegression(class_weight="balanced")},

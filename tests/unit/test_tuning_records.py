@@ -11,7 +11,10 @@ from partwise import PartitionedSearchCV
 from partwise.comparison.judging import Costs, Summary, Trained, make_tuning
 from partwise.comparison.records import Configuration, EnsembleReport, TrialReport, Tuning
 from partwise.comparison.tuning_table import tuning_table
+from partwise.config import TuneConfig
+from partwise.experiment.preparing import executor_of, make_setup
 from partwise.experiment.recording import Recorder
+from partwise.experiment.tuning import _make_search
 from partwise.runs import RunDirectory
 from partwise.search import SearchTrial
 from partwise.trackers.null import NullTracker
@@ -80,6 +83,25 @@ def test_the_table_shows_trials_whose_scores_count():
     assert "0.9870" not in captured.get()
 
 
+def test_a_search_that_was_recorded_before_there_were_fidelities_can_be_read():
+    """Its trials grew by members: a finished run of then can be shown."""
+    record = _tuning([_trial(0, "finished", 0.9)])
+    assert Tuning.model_validate(record.model_dump(exclude={"fidelity"})) == record
+
+
+def test_the_table_of_one_model_does_not_speak_of_an_ensemble():
+    """Where rows grow the result is one model on all rows, and so are its title, its column and its costs."""
+    record = _tuning([_trial(0, "finished", 0.8, 0.85, 0.9)])
+    of_rows = record.model_copy(update={"fidelity": "rows", "recipe": "one model", "partitions": 1})
+    said = []
+    for each in (record, of_rows):
+        console = Console(width=80)
+        with console.capture() as captured:
+            console.print(tuning_table(each))
+        said.append(captured.get())
+    assert ["ensemble" in each or "members" in each for each in said] == [True, False]
+
+
 def test_what_is_told_of_an_ensemble_of_several_configurations():
     """A note has each with its share; members that trials have fitted are none of an earlier process of the run."""
     X, y = make_classification(n_samples=300, flip_y=0.2, random_state=0)
@@ -102,6 +124,35 @@ def test_what_is_told_of_an_ensemble_of_several_configurations():
         assert f"max_depth={params['max_depth']} ({weight / whole:.0%})" in note
     assert all(member.recalled for member in search.best_estimator_.members_)
     assert not any("before the run went on" in each for each in told.notes)
+
+
+def test_several_models_are_not_called_one():
+    """Where rows grow and several configurations are kept, each is a model on all rows, and the table says how many."""
+    X, y = make_classification(n_samples=300, flip_y=0.2, random_state=0)
+    search = PartitionedSearchCV(
+        DecisionTreeClassifier(),
+        {"max_depth": [1, 2, 3, 5, 8]},
+        sampler="grid",
+        fidelity="rows",
+        keep=3,
+        reduction_factor=1,
+        n_partitions=4,
+        executor="inline",
+        random_state=0,
+    ).fit(X, y)
+    about = Trained(metric=search.metric_, task="classification", n_test=1, holdout="none")
+    costs = Costs(startup_seconds=0.0, predict_seconds=0.0, slots=1, nodes=1, address=None)
+    told = make_tuning(about, Summary(learner="tree"), {}, search, 1.0, costs)
+    assert told.ensemble.n_members > 1
+    assert told.recipe == f"{told.ensemble.n_members} models"
+
+
+def test_groups_are_not_cut_where_rows_grow(recorder):
+    """A search for one model, too, keeps each group on one side where a column of groups is named."""
+    config = TuneConfig.checked(data="t.csv", target="y", group="g", fidelity="rows", learner="tree")
+    setup = make_setup(config, "classification", 2, 1_000)
+    search = _make_search(config, setup, executor_of(config), recorder)
+    assert search.partitioner == "grouped"
 
 
 @pytest.fixture

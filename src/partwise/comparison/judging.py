@@ -171,6 +171,8 @@ def make_tuning(
 ) -> Tuning:
     """Return the record of a search and of the ensemble that it gave."""
     told = _told(about, summary, scores, search.best_estimator_, costs, of_a_search=True)
+    if search.fidelity == "rows" and len(search.kept_params_) > 1:
+        told["recipe"] = f"{len(search.kept_params_)} models"
     best = search.trials_[search.best_index_]
     corrected, sign = search.corrected_score_, 1.0 if search.metric_.greater_is_better else -1.0
     return Tuning(

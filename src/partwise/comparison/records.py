@@ -136,7 +136,7 @@ class Training(_Record):
     replication: int = Field(default=1, ge=1)
     match_updates: bool = False
     recipe: str
-    """How tables call cut and combination: their names, or ``one model``."""
+    """How tables call cut and combination: their names, ``one model``, or ``3 models`` that have all rows each."""
     selection_reason: str | None = None
     """Why the data chose this recipe, null where it was asked for."""
     n_train: int = Field(ge=1)
@@ -178,7 +178,7 @@ class Tuning(Training):
     """A search: what was tried, what was found, and the ensemble of the best, judged once on the test rows."""
 
     sampler: str
-    fidelity: Fidelity
+    fidelity: Fidelity = "members"
     """What grew with a trial's partitions: the members of an ensemble, or the rows of one model."""
     reduction_factor: int = Field(ge=1)
     best_params: dict[str, Any]

@@ -1,7 +1,7 @@
 """A hyperparameter search: from a configuration to a recorded search and the ensemble of the best."""
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,7 +65,7 @@ def tune(
     show_progress: bool = False,
     goes_on: GoesOn | None = None,
 ) -> TuningRun:
-    """Search the learner's parameters on training rows, fit the ensemble of the best, and judge it once.
+    """Search the learner's parameters on training rows, fit the ensemble of the best, or one model, and judge it once.
 
     Parameters and errors are those of ``compare``.
 
@@ -210,17 +210,9 @@ def _check_options(config: TuneConfig) -> None:
             "it out, and compare the best configuration with --replication."
         )
     if config.fidelity == "rows":
-        cut = config.partitioner
-        is_of_samples = cut is None or (cut != Auto.name and make_partitioner(cut).gives == "samples")
-        wrong = {
-            f"--combine {config.combine}": config.combine is not None,
-            f"--partitioner {cut}": not is_of_samples,
-            "--match-updates": config.match_updates,
-        }
         mistakes += [
             f"{option}: with --fidelity rows the result is one model. Leave it out, or search with --fidelity members."
-            for option, is_given in wrong.items()
-            if is_given
+            for option in _of_ensembles(config)
         ]
     if config.on_failure != "raise":
         mistakes.append(
@@ -233,6 +225,17 @@ def _check_options(config: TuneConfig) -> None:
         )
     if mistakes:
         raise ConfigurationError(mistakes)
+
+
+def _of_ensembles(config: TuneConfig) -> Iterator[str]:
+    """Yield the options that were given and mean nothing for one model."""
+    if config.combine is not None:
+        yield f"--combine {config.combine}"
+    cut = config.partitioner
+    if cut is not None and (cut == Auto.name or make_partitioner(cut).gives != "samples"):
+        yield f"--partitioner {cut}"
+    if config.match_updates:
+        yield "--match-updates"
 
 
 def _space(config: TuneConfig) -> Mapping[str, Any]:
@@ -264,7 +267,7 @@ def _scores(dataset: Dataset, setup: Setup, model: Any, outputs: Any) -> dict[st
 
 
 def _comparison(config: TuneConfig, params: Mapping[str, Any]) -> str:
-    """Return the command that compares the best configuration with one model of the same parameters, on the same rows.
+    """Return the command that compares ensemble and one model of the best configuration, on the same rows.
 
     What it was told of the search itself, and where it was to be recorded, is not for a comparison.
     """

@@ -63,7 +63,8 @@ def gather_rows(
     Parameters
     ----------
     many
-        Whether the last rung is judged by all rows but the others, at most 50,000; these are a fifth at most then.
+        Whether the last rung is judged by all rows but the others, at most 50,000. The others are a fifth at most then,
+        and there are none below 10,000 rows.
     """
     size = int(np.clip(cut.n_rows / n_partitions, _FEWEST_ROWS, _MOST_ROWS))
     order = KeyedPermutation(cut.n_rows, (seed, size))

@@ -29,6 +29,8 @@ class SearchPlan:
         of the cut.
     budget
         Seconds after which no further unit is begun; None is no limit.
+    keep
+        How many configurations the result may have: more than one are chosen by what finished trials said.
     one_by_one
         Whether trials wait for each other: with one seed they then are the same each time.
     """
@@ -41,6 +43,7 @@ class SearchPlan:
     seed: int
     first: Mapping[str, Any] = field(default_factory=dict)
     budget: float | None = None
+    keep: int = 1
     one_by_one: bool = False
 
     @property

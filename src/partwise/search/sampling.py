@@ -141,9 +141,9 @@ def open_study(storage: str | None, pruner: BasePruner, search: str, *, maximize
         )
     if study.user_attrs.setdefault(_OF, search) != search:
         raise InputError(
-            f"The study in {place!r} is another search: of other rows, random_state, partitions, learner, search "
-            "space, metric or versions, so that its scores cannot be compared with new ones. Give a new database, or "
-            "the same settings (a number for random_state)."
+            f"The study in {place!r} is another search: of other rows, random_state, partitions, fidelity, learner, "
+            "search space, metric or versions, so that its scores cannot be compared with new ones. Give a new "
+            "database, or the same settings (a number for random_state)."
         )
     study.set_user_attr(_OF, search)
     return study

@@ -77,7 +77,8 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
     scoring
         The metric, by its name or that of scikit-learn's scorer; None is accuracy, or R².
     keep
-        More than 1 gives an ensemble of the members of so many configurations, chosen by greedy selection.
+        More than 1 gives an ensemble of the members of so many configurations, chosen by greedy selection; with
+        ``fidelity="rows"`` each of them is one model on all rows.
     one_by_one
         Whether trials wait for each other. The same ``random_state`` then gives the same search; in parallel it
         depends on which trial ends first.
@@ -88,19 +89,22 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         As in ``PartitionedClassifier``. Trials are judged on samples of the table, by ``combine`` where it learns
         nothing from rows, else by the mean. An ensemble that is cut or combined otherwise (cells, exact merges,
         ``combine="auto"``, which chooses among all recipes, one model too) is that of the best configuration; members
-        of another cut are fitted anew.
+        of another cut are fitted anew. With ``fidelity="rows"`` the partitions are samples whose rows are joined, and
+        ``combine`` is left out.
+    match_updates, storage
+        As in ``PartitionedClassifier``; one model has no updates to match.
 
     Attributes
     ----------
     best_estimator_
-        The fitted ensemble.
+        The fitted ensemble; with ``fidelity="rows"`` it has one model.
     best_params_, best_score_, best_index_
         Of the best among the trials that were judged on most partitions; losses are negated.
     corrected_score_
-        What the best trial scores on as many training rows that judged no trial, each by members that never saw it.
-        Where the table has too few, below some 4,000, an estimate of it from the rows that did (bootstrap bias
-        corrected: Tsamardinos et al., 2018; pruned trials take part). None where one trial was judged. Losses are
-        negated.
+        What the best trial scores on training rows that judged no trial, each by models that never saw it: about as
+        many as a partition has. Where the table has too few, below some 4,000 (10,000 with ``fidelity="rows"``), an
+        estimate of it from the rows that did (bootstrap bias corrected: Tsamardinos et al., 2018; pruned trials take
+        part). None where one trial was judged. Losses are negated.
     cv_results_
         The trials as columns; see ``n_partitions`` and ``state``.
     trials_
@@ -356,6 +360,7 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
             seed=begun.job.seed,
             first={} if self.sampler == "grid" else space.chosen(self.estimator.get_params()),
             budget=self.budget,
+            keep=self.keep,
             one_by_one=self.one_by_one,
         )
         job = job_of(recipe, begun.job, table)
@@ -435,7 +440,7 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         return np.asarray(self.best_estimator_.decision_function(X))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy, or R², of the ensemble on these rows."""
+        """Return the accuracy, or R², of ``best_estimator_`` on these rows."""
         check_is_fitted(self, "best_estimator_")
         return float(self.best_estimator_.score(X, y, sample_weight))
 

@@ -272,7 +272,8 @@ class Search:
 
     def _end(self, number: int, state: TrialState, reason: str = "") -> None:
         running = self._running.pop(number)
-        if running.outputs is not None and (state == "finished" or self.unused is None):
+        is_chosen_among = state == "finished" and self.plan.keep > 1
+        if running.outputs is not None and (is_chosen_among or self.unused is None):
             self._outputs[number] = running.outputs
         self._waiting = deque(unit for unit in self._waiting if unit[0] != number)
         self._units = {unit: of for unit, of in self._units.items() if of[0] != number}

@@ -221,7 +221,7 @@ def test_weights_count_in_the_correction():
 @pytest.mark.parametrize(("n_rows", "reduction_factor"), [(400, 1), (400, 2), (4_000, 2)])
 def test_random_labels(n_rows, reduction_factor):
     """On labels of chance the best trial scores above it, and its corrected score does not, with pruning or without."""
-    X = RNG.normal(size=(n_rows, 3))
+    X = np.random.default_rng(n_rows).normal(size=(n_rows, 3))
     best, corrected = [], []
     for seed in range(5):
         y = np.random.default_rng(seed).permutation(np.arange(n_rows) % 2)

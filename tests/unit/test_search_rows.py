@@ -1,6 +1,7 @@
 """A search for the parameters of one model: its rows grow with the partitions, and it is cross-validated at last."""
 
 import pickle
+from dataclasses import dataclass
 from itertools import chain, combinations
 
 import numpy as np
@@ -21,9 +22,13 @@ from sklearn.tree import DecisionTreeClassifier
 
 import partwise
 from fake_learners import InterruptedOnce, Memorises, Misbehaves, NotesFits, NotesRows, SaysItsNumber
-from partwise import Checkpoint, PartitionedClassifier, PartitionedRegressor, PartitionedSearchCV, Range
+from partwise import Checkpoint, InlineExecutor, PartitionedClassifier, PartitionedRegressor, PartitionedSearchCV, Range
 from partwise.errors import InputError, SearchError
+from partwise.partitioners import make_partitioner
 from partwise.permutation import KeyedPermutation
+from partwise.records import Part
+from partwise.search.growing import growing
+from partwise.tables import MemoryTable
 
 X, Y = make_classification(n_samples=400, n_features=5, flip_y=0.15, random_state=0)
 C = {"C": Range(1e-3, 1e2, log=True)}
@@ -628,3 +633,36 @@ def test_numbers_of_numpy_go_into_a_database(tmp_path):
     learner, space = DecisionTreeClassifier(max_depth=np.int64(3)), {"max_depth": Range(1, 9, integer=True)}
     search = _fitted(learner, space, n_trials=1, study=f"sqlite:///{tmp_path}/study.db")
     assert search.trials_[0].params == {"max_depth": 3}
+
+
+@dataclass(frozen=True)
+class SaysItIsTwoNodes(InlineExecutor):
+    """An executor that has two nodes of three cores, as it says."""
+
+    slots = 6
+    nodes = 2
+
+
+def test_the_model_on_all_rows_has_the_cores_of_a_node():
+    """Trials share the cores; the last fit, which is alone, has those of a node. Settings stay as they were."""
+    forest = RandomForestClassifier(n_estimators=2)
+    search = _fitted(forest, {"max_depth": [1, 2]}, n_trials=1, executor=SaysItIsTwoNodes())
+    assert search.best_estimator_.members_[0].estimator.n_jobs == 3
+    assert (search.best_estimator_.cpus_per_member, search.best_estimator_.executor) == (1, SaysItIsTwoNodes())
+
+
+def test_rows_are_lent_once_a_partition():
+    """However many rungs and folds have a partition, its rows are sent once; a union has them one after another."""
+    table = MemoryTable(Part(0, X, Y, None), np.array([0, 1]))
+    cut = table.cut(make_partitioner("stratified"), 4, 0, 1)
+    lent = []
+
+    def lend(value):
+        lent.append(value)
+        return lambda: value
+
+    grown, _ = growing(cut, range(4), 2, lend)
+    parts = [grown.reader.part(grown.payload(place)) for place in range(len(grown.unions))]
+    assert len(lent) == 4
+    for part, union in zip(parts, grown.unions, strict=True):
+        assert np.array_equal(part.y, Y[np.concatenate([cut.positions[each] for each in union])])

@@ -200,6 +200,8 @@ def _search_notes(search: PartitionedSearchCV) -> list[str]:
     if search.fidelity == "rows":
         cut = "" if search.partitioner is None else f" ({getattr(search.partitioner, 'name', search.partitioner)})"
         notes.append(f"Trials were one model each, on the rows of some of {search.n_partitions} partitions{cut}.")
+        if cut == " (ordered)":
+            notes.append("On all partitions, rows of earlier times were judged by models of later ones, too.")
     if len(search.kept_params_) > 1:
         whole = sum(weight for _, weight in search.kept_params_)
         shares = (

@@ -9,7 +9,7 @@ from partwise.errors import InputError, unknown_choice
 from partwise.executors.inline import InlineExecutor
 from partwise.protocols import Executor
 
-__all__ = ["EXECUTORS", "InlineExecutor", "make_executor", "with_one_cpu"]
+__all__ = ["EXECUTORS", "InlineExecutor", "make_executor", "with_cpus", "with_one_cpu"]
 
 
 def _ray(**settings: Any) -> Executor:
@@ -43,6 +43,11 @@ def make_executor(executor: str | Executor, cpus_per_task: int) -> Executor:
 
 def with_one_cpu(executor: Executor) -> Executor:
     """Return the executor for tasks of one thread, such as those that read tables; others stay as they are."""
+    return with_cpus(executor, 1)
+
+
+def with_cpus(executor: Executor, cpus_per_task: int) -> Executor:
+    """Return the executor for tasks of so many threads; one that does not count them stays as it is."""
     if is_dataclass(executor) and not isinstance(executor, type) and hasattr(executor, "cpus_per_task"):
-        return cast("Executor", replace(executor, cpus_per_task=1))
+        return cast("Executor", replace(executor, cpus_per_task=cpus_per_task))
     return executor

@@ -21,7 +21,7 @@ _FOLDS = 3
 
 
 def growing(
-    cut: CutTable, counting: Sequence[int], reduction_factor: int
+    cut: CutTable, counting: Sequence[int], reduction_factor: int, lend: Callable[[Any], Callable[[], Any]]
 ) -> tuple["GrowingCut", Mapping[int, tuple[int, ...]]]:
     """Return the cut on which a trial is one model, and which of its partitions belong to each rung.
 
@@ -31,6 +31,8 @@ def growing(
     ----------
     counting
         The partitions of ``cut`` that have rows of weights above zero.
+    lend
+        That of the executor: the rows of a partition are sent once, to however many unions they belong.
 
     Raises
     ------
@@ -51,7 +53,7 @@ def growing(
         rung: (unions.index(union),) for rung, union in zip(rungs, first, strict=False)
     }
     places[rungs[-1]] = tuple(unions.index(union) for union in last)
-    return GrowingCut(cut, unions), places
+    return GrowingCut(cut, unions, lend), places
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,12 @@ class GrowingCut:
 
     cut: CutTable
     unions: tuple[tuple[int, ...], ...]
+    lend: Callable[[Any], Callable[[], Any]]
+
+    @cached_property
+    def _lent(self) -> dict[int, Callable[[], Any]]:
+        """What gives workers the payloads of the cut, of the partitions that were asked for."""
+        return {}
 
     @cached_property
     def partitions(self) -> Partitions:
@@ -102,7 +110,11 @@ class GrowingCut:
 
     def payload(self, partition: int) -> tuple[Any, ...]:
         """Return what ``reader.part`` makes the rows of a union of."""
-        return (partition, *(self.cut.payload(each) for each in self.unions[partition]))
+        union = self.unions[partition]
+        for each in union:
+            if each not in self._lent:
+                self._lent[each] = self.lend(self.cut.payload(each))
+        return (partition, *(self._lent[each] for each in union))
 
     def is_weightless(self, partition: int) -> bool:
         """Whether all rows of a union have weight zero."""
@@ -122,8 +134,8 @@ class GrowingReader:
 
     def part(self, payload: tuple[Any, ...]) -> Part:
         """Return the rows of a union, partition by partition."""
-        place, *payloads = payload
-        parts = [self.reader.part(each) for each in payloads]
+        place, *lent = payload
+        parts = [self.reader.part(each()) for each in lent]
         weights = [each.weights for each in parts if each.weights is not None]
         return Part(
             partition=place,

@@ -20,7 +20,7 @@ from partwise.digests import content_digest
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
 from partwise.errors import InputError, unknown_choice
 from partwise.evaluation import resolve_metric
-from partwise.executors import with_one_cpu
+from partwise.executors import with_cpus, with_one_cpu
 from partwise.learners.checking import with_parameters
 from partwise.partitioners import make_partitioner
 from partwise.protocols import Combiner, CutTable, Encoder, Executor, Partitioner
@@ -218,8 +218,9 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
                 template = with_parameters(type(self.estimator).__name__, self.estimator, trial.params)
                 model = self._ensemble(template, self.combine, checkpoint, seed=search.plan.seed)
                 if self.fidelity == "rows":
-                    model.set_params(n_partitions=1, partitioner=None)
-                models.append(model.fit(X, y, **rows))
+                    self._make_one(model, search.executor)
+                model.fit(X, y, **rows)
+                models.append(model.set_params(executor=self.executor, cpus_per_member=self.cpus_per_member))
         self.best_estimator_ = joined(models, [weight for _, weight in kept]).set_params(checkpoint=None)
         self.kept_params_ = [(dict(trial.params), weight) for trial, weight in kept]
         self.trials_, self.study_ = trials, search.study
@@ -269,6 +270,11 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
                     f"fidelity='rows' searches the parameters of one model on all rows, and {name}="
                     f"{getattr(self, name)!r} is of ensembles. Leave it out, or give fidelity='members'."
                 )
+
+    def _make_one(self, model: Any, executor: Executor) -> None:
+        """Make an ensemble one model on all rows, which has the cores of a node: no other is fitted beside it."""
+        cpus = max(self.cpus_per_member, executor.slots * self.cpus_per_member // executor.nodes)
+        model.set_params(n_partitions=1, partitioner=None, executor=with_cpus(executor, cpus), cpus_per_member=cpus)
 
     @contextmanager
     def _checkpoint(self) -> Iterator[Checkpoint]:
@@ -345,7 +351,7 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         rungs = rungs_of(recipe.n_partitions, self.reduction_factor)
         by_rung: Mapping[int, tuple[int, ...]] = {rung: tuple(counting[:rung]) for rung in rungs}
         if self.fidelity == "rows":
-            cut, by_rung = growing(cut, counting, self.reduction_factor)
+            cut, by_rung = growing(cut, counting, self.reduction_factor, begun.executor.lend)
         n_classes = None if table.labels is None else len(table.labels)
         metric = resolve_metric(self.scoring, n_classes)
         judged, unused = gather_rows(

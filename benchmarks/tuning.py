@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pandas as pd
 from matplotlib.figure import Figure
 from optuna.samplers import RandomSampler
@@ -31,7 +32,7 @@ from partwise import PartitionedSearchCV, TableEncoder
 from partwise.learners import make_learner
 from partwise.learners.checking import with_parameters
 from partwise.learners.spaces import SPACES
-from partwise.search.sampling import make_pruner, open_study, silent
+from partwise.search.sampling import silent
 from partwise.search.spaces import Space
 from partwise.sources import open_source, read_table
 
@@ -107,21 +108,22 @@ def _table(table: str, target: str, data: Path) -> pd.DataFrame:
 def random_search(work: Work, results: Results) -> list[tuple[float, float]]:
     """Return processor seconds so far, and the test score of the best so far, after each trial."""
     space = Space(work.space)
-    study = open_study(None, RandomSampler(seed=work.seed), make_pruner(1), maximize=True)
     curve, spent, best = [], 0.0, -np.inf
     with silent():
+        study = optuna.create_study(sampler=RandomSampler(seed=work.seed))
         configurations = [space.parameters(study.ask(space.distributions).params) for _ in range(_TRIALS)]
     for number, params in enumerate(configurations):
 
-        def measure(params: dict[str, Any] = params) -> tuple[float, float]:
+        def measure(params: dict[str, Any] = params, best: float = best) -> tuple[float, float, float | None]:
             started = time.process_time()
             scores = cross_val_score(with_parameters("learner", work.template, params), work.X, work.y, cv=3)
-            return float(scores.mean()), time.process_time() - started
+            seconds, score = time.process_time() - started, float(scores.mean())
+            return score, seconds, work.test_score(params) if score > best else None
 
-        score, seconds = results.get((*work.key, "random", number), measure)
+        score, seconds, test = results.get((*work.key, "random", number), measure)
         spent += seconds
         if score > best:
-            best, found = score, work.test_score(params)
+            best, found = score, test
         curve.append((spent, found))
     return curve
 

@@ -76,10 +76,18 @@ def note_and_fail(path, payload):
     raise ValueError("always")
 
 
+def _is_first(marker):
+    """Make a file; return whether it was not there, of two workers that come at the same time to one."""
+    try:
+        Path(marker).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
 def die_once(marker, payload):
     """Kill this process unless the marker exists; leave it behind."""
-    if not Path(marker).exists():
-        Path(marker).touch()
+    if _is_first(marker):
         die()
     return payload
 
@@ -151,8 +159,7 @@ class Keeper:
 
 def hang_once(marker, payload):
     """Sleep for ever unless the marker exists; leave it behind."""
-    if not Path(marker).exists():
-        Path(marker).touch()
+    if _is_first(marker):
         time.sleep(3_600)
     return payload
 
@@ -169,7 +176,7 @@ def hang_on(shared, payload):
 
 def kill_me(place, payload):
     """Note this process' id in a new file and wait to be killed; where the file exists, return the payload."""
-    if not Path(place).exists():
+    if _is_first(place):
         Path(place).write_text(str(os.getpid()))
         time.sleep(3_600)
     return payload

@@ -102,13 +102,14 @@ def test_the_table_of_one_model_does_not_speak_of_an_ensemble():
     assert ["ensemble" in each or "members" in each for each in said] == [True, False]
 
 
-def test_what_is_told_of_an_ensemble_of_several_configurations():
-    """A note has each with its share; members that trials have fitted are none of an earlier process of the run."""
+def _several(fidelity):
+    """Return a search that keeps several configurations, and its record."""
     X, y = make_classification(n_samples=300, flip_y=0.2, random_state=0)
     search = PartitionedSearchCV(
         DecisionTreeClassifier(),
         {"max_depth": [1, 2, 3, 5, 8]},
         sampler="grid",
+        fidelity=fidelity,
         keep=3,
         reduction_factor=1,
         n_partitions=4,
@@ -117,7 +118,12 @@ def test_what_is_told_of_an_ensemble_of_several_configurations():
     ).fit(X, y)
     about = Trained(metric=search.metric_, task="classification", n_test=1, holdout="none")
     costs = Costs(startup_seconds=0.0, predict_seconds=0.0, slots=1, nodes=1, address=None)
-    told = make_tuning(about, Summary(learner="tree"), {}, search, 1.0, costs)
+    return search, make_tuning(about, Summary(learner="tree"), {}, search, 1.0, costs)
+
+
+def test_what_is_told_of_an_ensemble_of_several_configurations():
+    """A note has each with its share; members that trials have fitted are none of an earlier process of the run."""
+    search, told = _several("members")
     note = next(each for each in told.notes if "configurations" in each)
     whole = sum(weight for _, weight in search.kept_params_)
     for params, weight in search.kept_params_:
@@ -128,21 +134,7 @@ def test_what_is_told_of_an_ensemble_of_several_configurations():
 
 def test_several_models_are_not_called_one():
     """Where rows grow and several configurations are kept, each is a model on all rows, and the table says how many."""
-    X, y = make_classification(n_samples=300, flip_y=0.2, random_state=0)
-    search = PartitionedSearchCV(
-        DecisionTreeClassifier(),
-        {"max_depth": [1, 2, 3, 5, 8]},
-        sampler="grid",
-        fidelity="rows",
-        keep=3,
-        reduction_factor=1,
-        n_partitions=4,
-        executor="inline",
-        random_state=0,
-    ).fit(X, y)
-    about = Trained(metric=search.metric_, task="classification", n_test=1, holdout="none")
-    costs = Costs(startup_seconds=0.0, predict_seconds=0.0, slots=1, nodes=1, address=None)
-    told = make_tuning(about, Summary(learner="tree"), {}, search, 1.0, costs)
+    _, told = _several("rows")
     assert told.ensemble.n_members > 1
     assert told.recipe == f"{told.ensemble.n_members} models"
 

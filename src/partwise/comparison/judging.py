@@ -198,9 +198,10 @@ def _search_notes(search: PartitionedSearchCV) -> list[str]:
     told = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in counts.items())
     notes = [f"Trials: {told}. They were judged by training rows, each by models that never saw it."]
     if search.fidelity == "rows":
-        cut = "" if search.partitioner is None else f" ({getattr(search.partitioner, 'name', search.partitioner)})"
-        notes.append(f"Trials were one model each, on the rows of some of {search.n_partitions} partitions{cut}.")
-        if cut == " (ordered)":
+        cut = getattr(search.partitioner, "name", search.partitioner)
+        how = "" if cut is None else f" ({cut})"
+        notes.append(f"Trials were one model each, on the rows of some of {search.n_partitions} partitions{how}.")
+        if cut == "ordered":
             notes.append("On all partitions, rows of earlier times were judged by models of later ones, too.")
     if len(search.kept_params_) > 1:
         whole = sum(weight for _, weight in search.kept_params_)

@@ -8,6 +8,7 @@ from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
 
 from fake_learners import InterruptedOnce, Misbehaves, NotesFits
+from fakes import stop_after
 from partwise import Checkpoint, PartitionedSearchCV, Range
 from partwise.errors import InputError, ModelStoreError, SearchError
 from partwise.search.searching import Search
@@ -34,18 +35,6 @@ def _told(search):
 
 def _n_fits(search):
     return sum(trial.n_fits for trial in search.trials_)
-
-
-def _stop_after(n_trials):
-    """Return an observer that interrupts the search as Ctrl-C would, when so many trials have ended."""
-    seen = []
-
-    def observe(trial):
-        seen.append(trial)
-        if len(seen) == n_trials:
-            raise KeyboardInterrupt
-
-    return observe
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +86,7 @@ def test_interrupted(tmp_path):
     place = tmp_path / "fits"
     search = _search(NotesFits(str(place)), tmp_path, n_trials=5)
     with pytest.raises(KeyboardInterrupt):
-        search.fit(X, Y, observe=_stop_after(2))
+        search.fit(X, Y, observe=stop_after(2))
     resumed = _told(search.fit(X, Y))
     fits = place.read_text().splitlines()
     assert len(fits) == len(set(fits))

@@ -22,6 +22,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import partwise
 from fake_learners import InterruptedOnce, Memorises, Misbehaves, NotesFits, NotesRows, SaysItsNumber
+from fakes import stop_after
 from partwise import Checkpoint, InlineExecutor, PartitionedClassifier, PartitionedRegressor, PartitionedSearchCV, Range
 from partwise.errors import InputError, SearchError
 from partwise.partitioners import make_partitioner
@@ -68,18 +69,6 @@ def _told(search):
 
 def _n_fits(search):
     return sum(trial.n_fits for trial in search.trials_)
-
-
-def _stop_after(n_trials):
-    """Return an observer that interrupts the search as Ctrl-C would, when so many trials have ended."""
-    seen = []
-
-    def observe(trial):
-        seen.append(trial)
-        if len(seen) == n_trials:
-            raise KeyboardInterrupt
-
-    return observe
 
 
 def _kept_in(folder):
@@ -483,7 +472,7 @@ def test_interrupted(tmp_path):
     place = tmp_path / "fits"
     search = _search(NotesFits(str(place)), C, n_trials=3, **_kept_in(tmp_path))
     with pytest.raises(KeyboardInterrupt):
-        search.fit(X, Y, observe=_stop_after(1))
+        search.fit(X, Y, observe=stop_after(1))
     resumed = _told(search.fit(X, Y))
     fits = place.read_text().splitlines()
     assert len(fits) == len(set(fits))

@@ -16,10 +16,10 @@ from skorch import NeuralNetClassifier
 from partwise import PartitionedClassifier
 from partwise.digests import content_digest
 from partwise.errors import ConfigurationError, InputError
-from partwise.learners import make_learner
+from partwise.learners import make_learner, torch_net
 from partwise.learners.held_back import held_back
 from partwise.learners.torch_mlp import TorchMLPClassifier, TorchMLPRegressor
-from partwise.learners.torch_net import indices_of
+from partwise.learners.torch_net import TabularMLP, indices_of
 from partwise.model_store import deserialise, serialise
 
 X, Y = check_X_y(*load_iris(return_X_y=True), dtype=np.float32)
@@ -81,6 +81,29 @@ def test_training_stops_early():
     """On noise, with patience of one pass, it ends long before the last."""
     noise = np.random.default_rng(0).integers(0, 2, len(X))
     assert _tiny(n_iter_no_change=1, max_iter=200).fit(X, noise).n_iter_ < 50
+
+
+def test_what_a_column_rarely_holds_does_not_decide_the_loss():
+    """A number hundreds of deviations from the mean says hardly more than one of ten."""
+    module = TabularMLP(1, [], 1, [8], 0.0).eval()
+    near, far, farther = module(torch.tensor([[0.0], [10.0], [500.0]]), torch.zeros((3, 0), dtype=torch.int64))[:, 0]
+    assert abs(farther - far) < 0.1 * abs(far - near)
+
+
+def test_the_learning_rate_falls_where_the_loss_does_not(monkeypatch):
+    """On noise it is lower when training stops than when it began."""
+    nets = []
+
+    class Kept(torch_net._WeightedNet):
+        def initialize(self):
+            nets.append(self)
+            return super().initialize()
+
+    monkeypatch.setattr(torch_net, "_WeightedNet", Kept)
+    noise = np.random.default_rng(0).integers(0, 2, len(X))
+    _tiny(n_iter_no_change=6, max_iter=200).fit(X, noise)
+    rates = nets[0].history[:, "event_lr"]
+    assert rates[-1] < 0.5 * rates[0]
 
 
 def test_categories_are_embedded_and_unseen_ones_predicted():

@@ -64,7 +64,7 @@ class _TorchMLP(BaseEstimator):
         max_iter: int = 100,
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
-        n_iter_no_change: int = 8,
+        n_iter_no_change: int = 16,
         tol: float = 1e-4,
         categorical_features: Any = "from_dtype",
         n_levels: Any = None,
@@ -222,7 +222,8 @@ class TorchMLPClassifier(ClassifierMixin, _TorchMLP):
         Most passes over the rows.
     early_stopping, validation_fraction, n_iter_no_change, tol
         A share of each class's rows is held back; training stops when their loss has not fallen by ``tol`` for so many
-        passes, and the weights of the best pass are kept. A class never loses its last row.
+        passes, and the weights of the best pass are kept. After half of them the learning rate falls to 0.3 of what
+        it was. A class never loses its last row.
     categorical_features
         Positions, or a mask, of columns of codes, as ``TableEncoder`` makes them for ``categories="ordinal"``; partwise
         fills in those of its encoder for ``from_dtype``. None: all columns are numbers.

@@ -76,9 +76,9 @@ class Work:
         self.key, self.seed, self._results = (name, seed), seed, results
         self.space = SPACES[learner]
         made = make_learner(learner, "classification", {})
-        self.template = with_parameters(
-            learner, made.estimator, {"random_state": seed} if "random_state" in made.estimator.get_params() else {}
-        )
+        takes = made.estimator.get_params()
+        fixed = {"random_state": seed, "n_jobs": 1}  # threadpool_limits does not reach libraries loaded later
+        self.template = with_parameters(learner, made.estimator, {k: v for k, v in fixed.items() if k in takes})
         frame = _table(table, target, data)
         y = frame.pop(target).to_numpy()
         train, test, self.y, self.y_test = train_test_split(frame, y, train_size=n_rows, random_state=seed, stratify=y)

@@ -7,6 +7,8 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from optuna import Study
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
 from partwise.combiners import Greedy
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
@@ -15,8 +17,11 @@ from partwise.pool import AggregatedPredictor, MemberPool
 from partwise.records import Member, MemberEvidence, OutputKind
 from partwise.search.judging import Judge
 from partwise.search.records import SearchTrial
+from partwise.search.sampling import silent
 
-__all__ = ["best_of", "cv_results", "finalists_of", "joined", "kept_of"]
+__all__ = ["best_of", "cv_results", "finalists_of", "importances_of", "joined", "kept_of"]
+
+_FEWEST_FOR_IMPORTANCE = 4
 
 Model = PartitionedClassifier | PartitionedRegressor
 
@@ -80,6 +85,20 @@ def cv_results(trials: Sequence[SearchTrial], *, maximize: bool) -> dict[str, An
         "state": np.array([trial.state for trial in trials], dtype=object),
         "cpu_seconds": np.array([trial.cpu_seconds for trial in trials]),
     }
+
+
+def importances_of(study: Study, trials: Sequence[SearchTrial]) -> dict[str, float]:
+    """Return the share of the scores' variance that each parameter explains, the largest first.
+
+    By fANOVA (Hutter, Hoos, Leyton-Brown, ICML 2014) on the finished trials; empty where they are too few, or all
+    score alike.
+    """
+    finished = [trial for trial in trials if trial.state == "finished"]
+    if len(finished) < _FEWEST_FOR_IMPORTANCE or len({trial.score for trial in finished}) == 1:
+        return {}
+    with silent():
+        shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
+    return {name: float(share) for name, share in shares.items()}
 
 
 def kept_of(

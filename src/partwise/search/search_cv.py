@@ -3,11 +3,10 @@
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Self, cast, get_args
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_regressor
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
@@ -18,21 +17,21 @@ from partwise.checkpoints import Checkpoint
 from partwise.combiners import make_combiner
 from partwise.digests import content_digest
 from partwise.ensemble import PartitionedClassifier, PartitionedRegressor
-from partwise.errors import InputError, unknown_choice
+from partwise.errors import InputError
 from partwise.evaluation import resolve_metric
-from partwise.executors import with_cpus, with_one_cpu
+from partwise.executors import with_one_cpu
 from partwise.learners.checking import with_parameters
 from partwise.partitioners import make_partitioner
 from partwise.protocols import Combiner, CutTable, Encoder, Executor, Partitioner
 from partwise.recipes import Recipe
 from partwise.records import Fidelity, OutputKind
 from partwise.resources import Stopwatch
-from partwise.search.growing import growing
+from partwise.search.fidelities import Growth, growth_of
 from partwise.search.judging import Judge, gather_rows, kind_of
 from partwise.search.optimism import corrected_score
 from partwise.search.records import SearchPlan, SearchTrial
-from partwise.search.results import best_of, cv_results, finalists_of, joined, kept_of
-from partwise.search.sampling import check_sampler, check_space, make_pruner, open_study, rungs_of, silent
+from partwise.search.results import best_of, cv_results, finalists_of, importances_of, joined, kept_of
+from partwise.search.sampling import check_sampler, check_space, make_pruner, open_study
 from partwise.search.searching import Search
 from partwise.search.spaces import Space
 from partwise.search.units import Bench
@@ -40,7 +39,6 @@ from partwise.selection import Auto, asked_for
 
 __all__ = ["PartitionedSearchCV"]
 
-_FEWEST_FOR_IMPORTANCE = 4
 _MOST_KEPT = 30
 """Finalists among which a diverse ensemble is selected."""
 
@@ -202,12 +200,12 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         MemberFitError
             If a member of the final ensemble could not be fitted.
         """
-        space = self._space()
+        growth, space = self._growth(), self._space()
         rows = {"sample_weight": sample_weight, "groups": groups, "time": time}
         with self._checkpoint() as checkpoint:
             prototype = self._ensemble(self.estimator, self._trial_combiner(), checkpoint)
             prototype.set_params(partitioner=self._trial_partitioner())
-            search = self._search(prototype, X, y, rows, space, checkpoint, observe)
+            search = self._search(prototype, X, y, rows, space, growth, checkpoint, observe)
             trials = search.run()
             maximize = search.judge.metric.greater_is_better
             finalists = finalists_of(trials, maximize=maximize)
@@ -217,8 +215,7 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
             for trial, _ in kept:
                 template = with_parameters(type(self.estimator).__name__, self.estimator, trial.params)
                 model = self._ensemble(template, self.combine, checkpoint, seed=search.plan.seed)
-                if self.fidelity == "rows":
-                    self._make_one(model, search.executor)
+                growth.prepare(model, search.executor, self.cpus_per_member)
                 model.fit(X, y, **rows)
                 models.append(model.set_params(executor=self.executor, cpus_per_member=self.cpus_per_member))
         self.best_estimator_ = joined(models, [weight for _, weight in kept]).set_params(checkpoint=None)
@@ -243,7 +240,6 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
                 raise InputError(f"{name}={value!r} is wrong. Valid: a whole number, 1 or more.")
         if self.budget is not None and not (isinstance(self.budget, (int, float)) and self.budget > 0):
             raise InputError(f"budget={self.budget!r} is wrong. Valid: seconds above zero, or None for no limit.")
-        self._check_fidelity()
         if self.keep > 1 and not self._weighs:
             raise InputError(
                 f"keep={self.keep} joins the members of several configurations, and combine={self.combine!r} with "
@@ -256,25 +252,10 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         with_parameters(type(self.estimator).__name__, self.estimator, space.example())
         return space
 
-    def _check_fidelity(self) -> None:
-        valid = get_args(Fidelity)
-        if self.fidelity not in valid:
-            raise unknown_choice("fidelity", self.fidelity, valid)
-        if self.fidelity == "members":
-            return
+    def _growth(self) -> Growth:
         cells = self.partitioner is not None and self._trial_partitioner() is None
-        ensembles = {"combine": self.combine is not None, "partitioner": cells, "match_updates": self.match_updates}
-        for name, is_given in ensembles.items():
-            if is_given:
-                raise InputError(
-                    f"fidelity='rows' searches the parameters of one model on all rows, and {name}="
-                    f"{getattr(self, name)!r} is of ensembles. Leave it out, or give fidelity='members'."
-                )
-
-    def _make_one(self, model: Any, executor: Executor) -> None:
-        """Make an ensemble one model on all rows, which has the cores of a node: no other is fitted beside it."""
-        cpus = max(self.cpus_per_member, executor.slots * self.cpus_per_member // executor.nodes)
-        model.set_params(n_partitions=1, partitioner=None, executor=with_cpus(executor, cpus), cpus_per_member=cpus)
+        given = {"combine": self.combine is not None, "partitioner": cells, "match_updates": self.match_updates}
+        return growth_of(self.fidelity, {name: getattr(self, name) for name, is_given in given.items() if is_given})
 
     @contextmanager
     def _checkpoint(self) -> Iterator[Checkpoint]:
@@ -337,6 +318,7 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         y: Any,
         rows: Mapping[str, Any],
         space: Space,
+        growth: Growth,
         checkpoint: Checkpoint,
         observe: Callable[[SearchTrial], None],
     ) -> Search:
@@ -348,14 +330,11 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         _check_recipe(recipe)
         cut: CutTable = table.cut(recipe.partitioner, recipe.n_partitions, begun.job.seed, recipe.replication)
         counting = [each for each in range(recipe.n_partitions) if not cut.is_weightless(each)]
-        rungs = rungs_of(recipe.n_partitions, self.reduction_factor)
-        by_rung: Mapping[int, tuple[int, ...]] = {rung: tuple(counting[:rung]) for rung in rungs}
-        if self.fidelity == "rows":
-            cut, by_rung = growing(cut, counting, self.reduction_factor, begun.executor.lend)
+        cut, by_rung = growth.places(cut, counting, self.reduction_factor, begun.executor.lend)
         n_classes = None if table.labels is None else len(table.labels)
         metric = resolve_metric(self.scoring, n_classes)
         judged, unused = gather_rows(
-            cut, recipe.n_partitions, begun.job.seed, with_one_cpu(begun.executor), many=self.fidelity == "rows"
+            cut, recipe.n_partitions, begun.job.seed, with_one_cpu(begun.executor), many=growth.judged_by_all
         )
         plan = SearchPlan(
             space=space,
@@ -415,18 +394,10 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
     def importances(self) -> dict[str, float]:
         """Return the share of the scores' variance that each parameter explains, the largest first.
 
-        By fANOVA (Hutter, Hoos, Leyton-Brown, ICML 2014) on the finished trials; empty where they are too few, or all
-        score alike.
+        By fANOVA on the finished trials; empty where they are too few, or all score alike.
         """
         check_is_fitted(self, "study_")
-        finished = [trial for trial in self.trials_ if trial.state == "finished"]
-        if len(finished) < _FEWEST_FOR_IMPORTANCE or len({trial.score for trial in finished}) == 1:
-            return {}
-        with silent():
-            evaluator = FanovaImportanceEvaluator(seed=0)
-            return {
-                name: float(share) for name, share in get_param_importances(self.study_, evaluator=evaluator).items()
-            }
+        return importances_of(self.study_, self.trials_)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the predicted class labels or values of the rows."""

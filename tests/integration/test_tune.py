@@ -209,6 +209,7 @@ def test_one_model(tmp_path):
     assert run.returncode == 0, run.stderr
     record = json.loads(run.stdout)
     assert (record["fidelity"], record["recipe"], record["ensemble"]["n_members"]) == ("rows", "one model", 1)
+    assert record["ensemble"]["exactness"] == "exact"
     best = next(trial for trial in record["trials"] if trial["number"] == record["best_trial"])
     assert [*best["scores"]] == ["1", "2", "4"]
     (member,) = load_model(tmp_path / "run" / "model", trust=True).predictor.pool.members

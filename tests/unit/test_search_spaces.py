@@ -132,10 +132,22 @@ def test_what_a_learner_has_already():
     inside = {"C": 1.0, "layers": (6,), "depth": 3, "other": "kept out"}
     chosen = space.chosen(inside)
     assert space.parameters(chosen) == {"C": 1.0, "layers": (6,), "depth": 3}
-    assert space.chosen(inside | {"C": 20.0, "depth": 0}) == chosen | {"C": 10.0, "depth": 1}
+    assert space.chosen(inside | {"C": 0.0, "depth": 20}) == chosen | {"C": 0.1, "depth": 9}
 
 
-@pytest.mark.parametrize("changed", [{"C": None}, {"C": "auto"}, {"layers": (7,)}, {"depth": 0.5}, {"depth": 1.0}])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"C": None},
+        {"C": "auto"},
+        {"layers": (7,)},
+        {"depth": 0.5},
+        {"depth": 1.0},
+        {"depth": -1},
+        {"depth": 0},
+        {"C": -1.0},
+    ],
+)
 def test_what_a_space_has_no_place_for(changed):
     """Parameters for which the space has no place are left to the sampler."""
     space = Space({"C": Range(0.1, 10.0, log=True), "layers": [(5,), (6,)], "depth": Range(1, 9, integer=True)})

@@ -93,7 +93,8 @@ class Space:
     def chosen(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return parameters as a sampler would have chosen them: a number outside of its range at the nearest end.
 
-        What the space has no place for, such as a text where it has numbers, is left out.
+        What the space has no place for, such as a text where it has numbers, is left out; so is what stands for no
+        number, such as ``max_depth=-1`` for no limit.
         """
         found = {}
         for name, distribution in self.distributions.items():
@@ -103,6 +104,8 @@ class Space:
             elif isinstance(distribution, IntDistribution) and not isinstance(value, Integral):
                 continue  # a share of something, say, where the space has their number
             elif isinstance(distribution, FloatDistribution | IntDistribution) and isinstance(value, Real):
+                if _stands_for_something_else(value, distribution):
+                    continue
                 value = min(max(value, distribution.low), distribution.high)
             try:
                 internal = distribution.to_internal_repr(value)
@@ -136,6 +139,13 @@ class Space:
     def grid_size(self) -> int:
         """The number of combinations of the grid."""
         return prod(len(_points(distribution)) for distribution in self.distributions.values())
+
+
+def _stands_for_something_else(value: Any, distribution: FloatDistribution | IntDistribution) -> bool:
+    """Whether a learner is told something by a number that a range is far from: none of many is 0, no length is -1."""
+    if isinstance(distribution, IntDistribution):
+        return bool(value <= 0 < distribution.low)
+    return bool(value < 0 <= distribution.low)
 
 
 def _points(distribution: BaseDistribution) -> list[Any]:

@@ -83,11 +83,24 @@ def test_training_stops_early():
     assert _tiny(n_iter_no_change=1, max_iter=200).fit(X, noise).n_iter_ < 50
 
 
+def _bent(*numbers):
+    """Return what the layers of a network get of numbers whose mean is 0, and whose deviation is 1."""
+    module = TabularMLP(1, [], 1, [], 0.0)
+    module.layers = torch.nn.Identity()
+    return module(torch.tensor(numbers)[:, None], torch.zeros((len(numbers), 0), dtype=torch.int64))[:, 0].tolist()
+
+
 def test_what_a_column_rarely_holds_does_not_decide_the_loss():
-    """A number hundreds of deviations from the mean says hardly more than one of ten."""
-    module = TabularMLP(1, [], 1, [8], 0.0).eval()
-    near, far, farther = module(torch.tensor([[0.0], [10.0], [500.0]]), torch.zeros((3, 0), dtype=torch.int64))[:, 0]
-    assert abs(farther - far) < 0.1 * abs(far - near)
+    """Near the mean numbers stay what they are; one hundreds of deviations away says hardly more than one of ten."""
+    near, far, farther = _bent(0.1, 10.0, 500.0)
+    assert near == pytest.approx(0.1, rel=0.01)
+    assert 2.8 < far < farther < 3.0
+
+
+@pytest.mark.parametrize("huge", [1e8, 1e20, 1e30, 3e38, float("inf")])
+def test_a_number_whose_square_no_float_has_is_as_far_as_others(huge):
+    """It is bent to 3 deviations on its own side, and neither to the mean nor to no number."""
+    assert _bent(huge, -huge) == [3.0, -3.0]
 
 
 def test_the_learning_rate_falls_where_the_loss_does_not(monkeypatch):
@@ -135,6 +148,21 @@ def test_numbers_of_any_scale_are_learned():
     features, values = make_regression(400, 4, n_targets=2, random_state=0)
     model = TorchMLPRegressor(**SMALL, random_state=0).fit(1e4 * features + 1e5, 1e3 * values - 1e6)
     assert model.score(1e4 * features + 1e5, 1e3 * values - 1e6) > 0.95
+
+
+@pytest.mark.parametrize("size", [1e-8, 1e-30, 1e30])
+def test_tiny_and_huge_numbers_are_learned(size):
+    """Features and targets far from the size of 1 are no constants."""
+    features, values = make_regression(400, 4, random_state=0)
+    features, values = features * np.float32(size), 1e-8 * values
+    assert TorchMLPRegressor(**SMALL, random_state=0).fit(features, values).score(features, values) > 0.95
+
+
+def test_a_column_that_is_constant_but_for_rounding():
+    """What differs in the last digit of 32 bits is not made as large as what differs in the first."""
+    column = np.full(len(X), 1e4, dtype=np.float32)
+    column[::2] = np.nextafter(column[::2], np.float32(np.inf))
+    assert _tiny(max_iter=1).fit(np.column_stack([X, column]), Y).state_["scale"][-1] == 1.0
 
 
 def test_it_is_stored_without_pickle():

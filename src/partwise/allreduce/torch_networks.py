@@ -13,13 +13,10 @@ from torch.nn.parallel import DistributedDataParallel
 from partwise.digests import content_digest
 from partwise.learners.held_back import held_back
 from partwise.learners.torch_mlp import TorchMLPClassifier, TorchMLPRegressor
-from partwise.learners.torch_net import Rows, device_of, seeded, train
+from partwise.learners.torch_net import Rows, device_of, scales_of, seeded, train
 from partwise.records import Part
 
 __all__ = ["TorchNetworks"]
-
-_SMALLEST_SCALE = 1e-6
-"""As in ``torch_mlp``: columns that vary less are constant, but for rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +110,8 @@ def _set_moments(mean: Any, scale: Any, values: NDArray[Any]) -> tuple[NDArray[n
     count = sum(n for n, _ in shares)
     means = sum(total for _, total in shares) / count
     squares = sum(_of_all(np.square(values - means, dtype=np.float64).sum(axis=0)))
-    scales = np.sqrt(squares / count)
-    scales = np.where(scales > _SMALLEST_SCALE * np.maximum(1.0, np.abs(means)), scales, 1.0)
     mean.copy_(torch.from_numpy(np.asarray(means, np.float32)))
-    scale.copy_(torch.from_numpy(np.asarray(scales, np.float32)))
+    scale.copy_(torch.from_numpy(scales_of(means, np.sqrt(squares / count))))
     return mean.numpy(), scale.numpy()
 
 

@@ -21,14 +21,12 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from partwise.digests import content_digest
 from partwise.errors import InputError
 from partwise.learners.held_back import held_back
-from partwise.learners.torch_net import Rows, TabularMLP, device_of, indices_of, seeded, train
+from partwise.learners.torch_net import Rows, TabularMLP, device_of, indices_of, scales_of, seeded, train
 
 __all__ = ["TorchMLPClassifier", "TorchMLPRegressor"]
 
 _AT_ONCE = 65_536
 _SEEDS = 2**31 - 1
-_SMALLEST_SCALE = 1e-6
-"""Columns that vary less are left unscaled: they are constant, but for rounding."""
 
 
 class _TorchMLP(BaseEstimator):
@@ -222,8 +220,9 @@ class TorchMLPClassifier(ClassifierMixin, _TorchMLP):
         Most passes over the rows.
     early_stopping, validation_fraction, n_iter_no_change, tol
         A share of each class's rows is held back; training stops when their loss has not fallen by ``tol`` for so many
-        passes, and the weights of the best pass are kept. After half of them the learning rate falls to 0.3 of what
-        it was. A class never loses its last row.
+        passes, and the weights of the best pass are kept. After more than half of them the learning rate falls to 0.3
+        of what it was. A class never loses its last row. With ``early_stopping=False`` the loss of the rows learned
+        from decides both, and the last weights are kept.
     categorical_features
         Positions, or a mask, of columns of codes, as ``TableEncoder`` makes them for ``categories="ordinal"``; partwise
         fills in those of its encoder for ``from_dtype``. None: all columns are numbers.
@@ -289,8 +288,7 @@ class TorchMLPRegressor(RegressorMixin, _TorchMLP):
 def _moments(values: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return means and deviations of the columns; 1 where a column is constant."""
     mean, scale = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
-    varies = scale > _SMALLEST_SCALE * np.maximum(1.0, np.abs(mean))
-    return mean.astype(np.float32), np.where(varies, scale, 1.0).astype(np.float32)
+    return mean.astype(np.float32), scales_of(mean, scale)
 
 
 def _arrays(module: Any) -> dict[str, NDArray[Any]]:

@@ -13,13 +13,17 @@ from skorch.helper import predefined_split
 from torch import nn
 from torch.utils.data import Dataset
 
-__all__ = ["Rows", "TabularMLP", "device_of", "embedding_width", "indices_of", "seeded", "train"]
+__all__ = ["Rows", "TabularMLP", "device_of", "embedding_width", "indices_of", "scales_of", "seeded", "train"]
 
 _MISSING_AND_UNSEEN = 2
 """Places of an embedding before those of the levels."""
 _JUDGED_AT_ONCE = 16_384
 _FARTHEST = 3.0
 """Deviations from the mean that no number is beyond: with the weights of a rare one it would decide the loss alone."""
+_FAR = 1e6
+"""Deviations of which 32 bits have a square, and that are bent no differently from any more."""
+_SMALLEST_SCALE = 1e-6
+"""Columns that vary less, as a share of their mean, are left unscaled: they are constant, but for rounding."""
 _SLOWER = 0.3
 """What becomes of the learning rate where the loss has not fallen for half of the patience."""
 
@@ -27,6 +31,12 @@ _SLOWER = 0.3
 def embedding_width(levels: int) -> int:
     """Return how many numbers stand for a category of so many levels, by the rule of fast.ai's tabular models."""
     return min(50, round(1.6 * (levels + _MISSING_AND_UNSEEN) ** 0.56))
+
+
+def scales_of(means: NDArray[Any], deviations: NDArray[Any]) -> NDArray[np.float32]:
+    """Return by what columns are divided: their deviations, 1 where one is constant."""
+    varies = deviations > np.maximum(_SMALLEST_SCALE * np.abs(means), np.finfo(np.float32).tiny)
+    return np.where(varies, deviations, 1.0).astype(np.float32)
 
 
 def indices_of(codes: NDArray[Any], levels: Sequence[int]) -> NDArray[np.int64]:
@@ -81,7 +91,7 @@ class TabularMLP(nn.Module):
 
     def forward(self, numbers: Any, codes: Any) -> Any:
         """Return logits, or standardised targets, shape (rows, outputs)."""
-        standardised = (numbers - self.mean) / self.scale
+        standardised = ((numbers - self.mean) / self.scale).clamp(-_FAR, _FAR)
         inputs = [standardised / torch.sqrt(1 + (standardised / _FARTHEST) ** 2)]
         inputs += [embedding(codes[:, place]) for place, embedding in enumerate(self.embeddings)]
         return self.layers(torch.cat(inputs, dim=1))

@@ -146,13 +146,22 @@ def test_what_a_learner_has_already():
         {"depth": -1},
         {"depth": 0},
         {"C": -1.0},
+        {"C": float("nan")},
+        {"early": -1},
     ],
 )
 def test_what_a_space_has_no_place_for(changed):
     """Parameters for which the space has no place are left to the sampler."""
-    space = Space({"C": Range(0.1, 10.0, log=True), "layers": [(5,), (6,)], "depth": Range(1, 9, integer=True)})
-    inside = {"C": 1.0, "layers": (6,), "depth": 3}
+    numbers = {"C": Range(0.1, 10.0, log=True), "depth": Range(1, 9, integer=True), "early": Range(0, 9, integer=True)}
+    space = Space({"layers": [(5,), (6,)]} | numbers)
+    inside = {"C": 1.0, "layers": (6,), "depth": 3, "early": 0}
     assert set(space.chosen(inside | changed)) == set(inside) - set(changed)
+
+
+def test_a_number_below_zero_where_the_range_has_some():
+    """It is a number like others, and moved to the nearest end."""
+    space = Space({"shift": Range(-1.0, 1.0), "step": Range(-3, 3, integer=True)})
+    assert space.chosen({"shift": -2.0, "step": -9}) == {"shift": -1.0, "step": -3}
 
 
 def test_grid_is_every_combination():

@@ -142,10 +142,9 @@ class Space:
 
 
 def _stands_for_something_else(value: Any, distribution: FloatDistribution | IntDistribution) -> bool:
-    """Whether a learner is told something by a number that a range is far from: none of many is 0, no length is -1."""
-    if isinstance(distribution, IntDistribution):
-        return bool(value <= 0 < distribution.low)
-    return bool(value < 0 <= distribution.low)
+    """Whether it is a word for something else, as the range has none of its kind: 0 of many, or below 0."""
+    is_none_of_many = isinstance(distribution, IntDistribution) and value == 0 < distribution.low
+    return bool(is_none_of_many or value < 0 <= distribution.low)
 
 
 def _points(distribution: BaseDistribution) -> list[Any]:

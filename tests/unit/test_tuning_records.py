@@ -133,9 +133,13 @@ def test_what_is_told_of_an_ensemble_of_several_configurations():
 
 
 def test_several_models_are_not_called_one():
-    """Where rows grow and several configurations are kept, each is a model on all rows, and the table says how many."""
+    """Where rows grow and several configurations are kept, each is a model on all rows, and the table says how many.
+
+    Together they are not what one model is.
+    """
     _, told = _several("rows")
     assert told.ensemble.n_members > 1
+    assert told.ensemble.exactness == "approximate"
     assert told.recipe == f"{told.ensemble.n_members} models"
 
 

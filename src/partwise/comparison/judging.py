@@ -284,7 +284,7 @@ def _ensemble_report(
     steps, driver, members = model.timings_, model.fit_usage_, model.members_
     peaks = [driver.peak_memory_bytes, *(member.peak_memory_bytes for member in members)]
     place = f"the Ray cluster at {costs.address}" if costs.address else f"a local Ray on {socket.gethostname()}"
-    is_one_model = len(model.partitions_.sizes) == 1
+    is_one_model = len(model.partitions_.sizes) == 1 == len(members)  # a search may keep several of all rows
     evidence: dict[str, Any] = {}
     if hasattr(model, "out_of_partition_score_"):
         evidence = {"evidence_seconds": steps["evidence"], "out_of_partition_score": model.out_of_partition_score_}

@@ -228,6 +228,24 @@ def test_parameters_that_the_learner_refuses():
     assert failed.cpu_seconds == 0.0
 
 
+class LooksAtOnce(GaussianNB):
+    """A learner of somebody else, who looks at a parameter where it is given."""
+
+    def set_params(self, **params):
+        if params.get("var_smoothing", 1.0) <= 0:
+            raise ValueError("it is not above zero")
+        return super().set_params(**params)
+
+
+def test_parameters_that_cannot_be_set():
+    """A choice that the learner does not even let itself be given ends its trial as well, and no other."""
+    search = _fitted(LooksAtOnce(), {"var_smoothing": [1e-9, -1.0]}, sampler="grid")
+    states = {trial.params["var_smoothing"]: trial for trial in search.trials_}
+    assert (states[1e-9].state, states[-1.0].state) == ("finished", "failed")
+    assert "not above zero" in states[-1.0].reason
+    assert search.best_params_ == {"var_smoothing": 1e-9}
+
+
 def test_all_trials_fail():
     """A search in which every trial fails says what the first one said, and what to do."""
     with pytest.raises(SearchError, match=r"None of 2 trials.*not with these parameters.*search space"):

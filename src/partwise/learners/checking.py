@@ -28,8 +28,12 @@ def with_parameters(name: str, estimator: Any, params: Mapping[str, Any]) -> Any
 
 
 def _fault(name: str, estimator: Any, key: str, value: Any) -> str | None:
-    """Return what is wrong with one value, by scikit-learn's own declaration of the valid ones."""
-    changed = clone(estimator).set_params(**{key: value})
+    """Return what is wrong with one value, by scikit-learn's own declaration of the valid ones, or as it is set."""
+    told = f"Invalid value {value!r} of parameter {key!r} of {name}"
+    try:
+        changed = clone(estimator).set_params(**{key: value})
+    except (TypeError, ValueError) as error:  # estimators of others may look at a value where they are given it
+        return f"{told}: {error}. Give a valid value, or leave it out."
     path, _, parameter = key.rpartition("__")
     owner = changed.get_params()[path] if path else changed
     validate = getattr(owner, "_validate_params", None)
@@ -38,5 +42,5 @@ def _fault(name: str, estimator: Any, key: str, value: Any) -> str | None:
     try:
         validate()
     except ValueError as error:
-        return f"Invalid value {value!r} of parameter {key!r} of {name}: {error} Give a valid value, or leave it out."
+        return f"{told}: {error} Give a valid value, or leave it out."
     return None

@@ -326,6 +326,18 @@ def test_groups_never_cross():
     assert search.trials_[0].scores == pytest.approx(shares | {4: (y == "no").mean()})
 
 
+def test_a_group_with_nearly_all_rows(tmp_path):
+    """Without it next to no rows are left to fit a model on: that is told before anything is fitted."""
+    place, groups = tmp_path / "fits", np.zeros(400, dtype=int)
+    groups[-39:] = np.arange(1, 40)
+    cut = {"partitioner": "grouped", "n_partitions": 3}
+    with pytest.raises(InputError, match=r"361 of 400 rows: one model would have 39\. .*finer group"):
+        _search(NotesFits(str(place)), C, **cut).fit(X, Y, groups=groups)
+    assert not place.exists()
+    groups[-40] = 40
+    assert _search(LogisticRegression(), C, n_trials=1, **cut).fit(X, Y, groups=groups).best_score_ > 0
+
+
 def test_rows_of_weight_zero_say_nothing():
     """Whatever is wrong with the labels of rows without weight, scores and model stay the same."""
     weights = (np.arange(400) % 3 > 0) * (1.0 + np.arange(400) % 2)

@@ -18,6 +18,8 @@ from partwise.search.sampling import rungs_of
 __all__ = ["GrowingCut", "growing"]
 
 _FOLDS = 3
+_SMALLEST_SHARE = 0.1
+"""Of the rows, that a model of the cross-validation has: with fewer it says nothing of one on all rows."""
 
 
 def growing(
@@ -37,7 +39,7 @@ def growing(
     Raises
     ------
     InputError
-        If there are fewer than two.
+        If there are fewer than two, or one has nearly all rows, as one with a large group has.
     """
     if len(counting) < 2:
         raise InputError(
@@ -48,12 +50,24 @@ def growing(
     folds = [set(fold.tolist()) for fold in np.array_split(counting, min(_FOLDS, len(counting)))]
     first = [tuple(counting[:rung]) for rung in rungs[:-1]]
     last = [tuple(partition for partition in counting if partition not in fold) for fold in folds]
+    _check_folds(cut.partitions.sizes, counting, last)
     unions = tuple(dict.fromkeys([*first, *last]))  # with 2, 3 or 6 partitions a rung has what two folds have
     places: dict[int, tuple[int, ...]] = {
         rung: (unions.index(union),) for rung, union in zip(rungs, first, strict=False)
     }
     places[rungs[-1]] = tuple(unions.index(union) for union in last)
     return GrowingCut(cut, unions, lend), places
+
+
+def _check_folds(sizes: NDArray[np.int64], counting: Sequence[int], learned: Sequence[tuple[int, ...]]) -> None:
+    """Refuse a cross-validation in which a model is fitted on next to no rows."""
+    whole, fewest = int(sizes[list(counting)].sum()), min(int(sizes[list(union)].sum()) for union in learned)
+    if fewest < _SMALLEST_SHARE * whole:
+        raise InputError(
+            f"fidelity='rows' cross-validates models, each without some whole partitions, of which the largest has "
+            f"{int(sizes.max()):,} of {whole:,} rows: one model would have {fewest:,}. Give partitions of more equal "
+            "sizes, such as by a finer group column, or fidelity='members'."
+        )
 
 
 @dataclass(frozen=True)

@@ -273,7 +273,7 @@ class CutTable(Protocol):
 
     @property
     def largest_evidence(self) -> int:
-        """Most numbers that members' outputs on training rows may hold at once in this process."""
+        """Most numbers about training rows, such as members' outputs, that this process may hold at once."""
 
     def payload(self, partition: int) -> Any:
         """Return what ``reader.part`` makes the rows of a partition of."""

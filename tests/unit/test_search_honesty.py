@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, roc_auc_score
 
@@ -21,6 +22,7 @@ from partwise.search import SearchTrial
 from partwise.search.judging import Judge, JudgedRows, gather_rows
 from partwise.search.optimism import corrected_score
 from partwise.tables import MemoryTable
+from partwise.tables.memory import MemoryCut
 
 RNG = np.random.default_rng(0)
 C = {"C": Range(1e-3, 1e2, log=True)}
@@ -262,6 +264,33 @@ def test_rows_that_judge_and_rows_that_do_not(few_judge, frame):
         assert np.array_equal(found.y, numbers % 2)
         for partition, its in enumerate(cut.positions):
             assert np.array_equal(found.holds[partition], np.isin(numbers, its))
+
+
+@pytest.mark.parametrize(("many", "n_judging", "n_others"), [(False, 100, 100), (True, 320, 80)])
+@pytest.mark.parametrize(("kind", "most"), [(np.asarray, 60), (pd.DataFrame, 60), (csr_array, 400)])
+def test_of_a_wide_table_fewer_rows_are_held(few_judge, monkeypatch, many, n_judging, n_others, kind, most):
+    """They have no more values than this process may hold, judge or not; of a sparse table columns do not count."""
+    monkeypatch.setattr(MemoryCut, "largest_evidence", 60 * 5)
+    y = np.arange(400.0)
+    table = MemoryTable(Part(0, kind(np.tile(y[:, None], 5)), y, None), None)
+    cut = table.cut(make_partitioner("shuffled"), 4, 0, 1)
+    judged, others = gather_rows(cut, 4, 0, InlineExecutor(), many=many)
+    assert set(few_judge[judged.y.astype(int)]) == set(range(min(most, n_judging)))
+    assert set(few_judge[others.y.astype(int)]) == set(range(n_judging, n_judging + min(most, n_others)))
+    assert set(few_judge[judged.y[judged.is_first].astype(int)]) == set(range(min(most, 100)))
+    assert judged.X.shape == (len(judged.y), 5)
+    assert judged.holds.shape == (4, len(judged.y))
+
+
+@pytest.mark.parametrize("fidelity", ["members", "rows"])
+def test_a_search_over_a_wide_table(few_judge, monkeypatch, fidelity):  # noqa: ARG001 - rows of which some judge none
+    """It is judged by the rows that may be held, on each rung."""
+    monkeypatch.setattr(MemoryCut, "largest_evidence", 60 * 4)
+    X = RNG.normal(size=(400, 4))
+    search = _search(LogisticRegression(), C, fidelity=fidelity).fit(X, (X[:, 0] > 0).astype(int))
+    best = search.trials_[search.best_index_]
+    assert best.scores[4] * 60 == pytest.approx(round(best.scores[4] * 60))
+    assert search.corrected_score_ * 60 == pytest.approx(round(search.corrected_score_ * 60))
 
 
 def test_the_best_is_scored_on_rows_that_judged_no_trial(few_judge):

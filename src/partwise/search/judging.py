@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from partwise.ensemble.elsewhere import NoRows
 from partwise.evaluation import Metric, Outputs, Truth, check_outputs
@@ -57,8 +58,8 @@ def gather_rows(
     """Return rows that judge trials, and some that judge none, by which the best of them is scored at the end.
 
     They are about as many as one of the partitions has, so that to judge costs no more than to fit: at least 2,000 rows
-    and at most 10,000, and as many others. Where the table has less than twice as many, all that can judge do, and
-    there are no others (None).
+    and at most 10,000, and as many others. Where the table has less than twice as many, there are no others (None). Of
+    a wide table each are fewer, but 2,000, where they would have more values than this process may hold.
 
     Parameters
     ----------
@@ -72,19 +73,51 @@ def gather_rows(
     spare = n_others >= _FEWEST_ROWS and cut.n_rows >= 2 * n_others
     n_judging = min(_MANY_ROWS, cut.n_rows - n_others * spare) if many else size
     chosen = None if cut.n_rows <= n_judging else KeyedChoice(order, n_judging + n_others * spare)
+    shares = _Shares(order, n_judging, cut.largest_evidence)
     blocks: list[Unseen] = []
-    for outcome in executor.run(_read, cut.reader, cut.blocks(chosen)):
+    for outcome in executor.run(_read, (cut.reader, shares), cut.blocks(chosen)):
         blocks += value_of(outcome)
     blocks.sort(key=lambda block: int(block.rows[0]))
-    first, n_holders = KeyedChoice(order, size), len(cut.partitions.sizes)
+    first = KeyedChoice(order, min(size, shares.most(blocks[0].X)))
+    n_holders = len(cut.partitions.sizes)
     if not spare:
         return _joined(blocks, first, n_holders), None
-    judging = [KeyedChoice(order, n_judging)(block.rows) for block in blocks]
+    judging = [shares.judging(block.rows) for block in blocks]
     judged, others = (
         [_some(block, rows == judges) for block, rows in zip(blocks, judging, strict=True) if (rows == judges).any()]
         for judges in (True, False)
     )
     return _joined(judged, first, n_holders), _joined(others, KeyedChoice(order, cut.n_rows), n_holders)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shares:
+    """Which rows judge, the first in a random order, and which do not, those after them.
+
+    Parameters
+    ----------
+    largest
+        Most values that either may have.
+    """
+
+    order: KeyedPermutation
+    n_judging: int
+    largest: int
+
+    def most(self, X: Any) -> int:
+        """Return how many rows either may have: a worker knows how wide they are, and sends no more."""
+        if sparse.issparse(X):  # of how many columns whatsoever, it holds few values a row
+            return self.order.size
+        return max(_FEWEST_ROWS, self.largest // max(1, X.shape[1]))
+
+    def judging(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which rows are among those that judge."""
+        return KeyedChoice(self.order, self.n_judging)(rows)
+
+    def within(self, block: Unseen) -> NDArray[np.bool_]:
+        """Return which rows of a block are not too many."""
+        places = self.order(block.rows)
+        return np.where(places < self.n_judging, places, places - self.n_judging) < self.most(block.X)
 
 
 def _some(block: Unseen, wanted: NDArray[np.bool_]) -> Unseen:
@@ -111,8 +144,10 @@ def _joined(blocks: Sequence[Unseen], first: KeyedChoice, n_partitions: int) -> 
     )
 
 
-def _read(reader: PartReader, payload: Any) -> list[Unseen]:
-    return list(reader.unseen(payload))
+def _read(shared: tuple[PartReader, _Shares], payload: Any) -> list[Unseen]:
+    reader, shares = shared
+    wanted = ((block, shares.within(block)) for block in reader.unseen(payload))
+    return [block if rows.all() else _some(block, rows) for block, rows in wanted if rows.any()]
 
 
 def kind_of(template: Any, n_classes: int | None) -> OutputKind:

@@ -21,7 +21,9 @@ from partwise.cli import main
 from partwise.errors import ConfigurationError, InputError, MissingExtraError
 from partwise.learners import check_learner_name, learner_names, make_learner, parse_parameters
 from partwise.learners.listing import described, listed, parameters_of
+from partwise.learners.spaces import SPACES, Range
 from partwise.records import LearnerNeeds
+from partwise.search import default_space
 
 TASKS = ("classification", "regression")
 LIBRARIES = ("ray", "mlflow", "xgboost", "lightgbm", "catboost", "torch", "skorch", "sklearn.ensemble")
@@ -273,6 +275,32 @@ def test_a_broken_entry_point_names_its_package(value, why, tmp_path, monkeypatc
     with pytest.raises(InputError, match=rf"'hedge' of the package 'gardenware'(.|\n)*{why}"):
         make_learner("hedge", "regression")
     assert make_learner("ridge", "regression").estimator.alpha == 1.0
+
+
+_SEARCHED = """
+from partwise.learners.catalogue import Entry
+from partwise.learners.spaces import Range
+
+entry = Entry(name="ridge", regressor="sklearn.linear_model:Ridge", space={"alpha": Range(1.0, 5.0)})
+"""
+
+
+def test_a_package_says_where_a_search_looks(tmp_path, monkeypatch):
+    """Its entry has the default space of its learner, whatever name it gives itself."""
+    _package(tmp_path, monkeypatch, "hedge = gardenware:entry", _SEARCHED)
+    assert default_space("hedge") == {"alpha": Range(1.0, 5.0)}
+    assert described("hedge").space == {"alpha": "1 to 5"}
+    assert default_space("ridge") == SPACES["ridge"]
+
+
+@pytest.mark.parametrize("value", ["gardenware:entry", "gardenware:Ridge"])
+def test_a_package_that_does_not_say_where_a_search_looks(value, tmp_path, monkeypatch):
+    """Its learner needs a space of the user's own, as one by its path does."""
+    _package(tmp_path, monkeypatch, f"hedge = {value}", _ENTRY)
+    assert described("hedge").space == {}
+    for name in ("hedge", "gardenware:Ridge"):
+        with pytest.raises(InputError, match=r"no default search space .*--space FILE\.toml"):
+            default_space(name)
 
 
 def test_the_list_shows_learners_of_other_packages_without_importing_them(tmp_path, monkeypatch):

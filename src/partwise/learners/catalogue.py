@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from partwise.learners.spaces import Dimension
 from partwise.records import LearnerNeeds
 
 __all__ = ["CATALOGUE", "Entry"]
@@ -36,6 +37,8 @@ class Entry:
         codes as categories rather than numbers. Whether it takes missing values is in ``needs``.
     rungs
         The combinations that suit it, the best first; ``soft`` is ``mean`` in regression.
+    space
+        Where a search looks by default, of a learner of another package; partwise's own have theirs in ``SPACES``.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Entry:
     sparse: bool = True
     categories: bool = False
     rungs: tuple[str, ...] = _SMOOTH
+    space: Mapping[str, Dimension] = field(default_factory=dict)
 
 
 def _both(name: str, module: str, stem: str, **settings: Any) -> Entry:

@@ -8,9 +8,9 @@ from partwise.errors import InputError
 from partwise.learners.catalogue import CATALOGUE, Entry
 from partwise.learners.making import check_learner_name, make_learner
 from partwise.learners.plugins import foreign_entry, foreign_learners, package_of
-from partwise.learners.spaces import SPACES
+from partwise.learners.spaces import SPACES, Dimension
 
-__all__ = ["Described", "default_space", "described", "listed", "parameters_of"]
+__all__ = ["Described", "described", "listed", "parameters_of"]
 
 TASKS: tuple[Literal["classification"], Literal["regression"]] = ("classification", "regression")
 
@@ -50,7 +50,7 @@ class Described:
 def listed() -> Iterator[Described]:
     """Yield all learners, those of other packages last; nothing of theirs is imported."""
     for entry in CATALOGUE.values():
-        yield _of_entry(entry, entry.extra)
+        yield _of_entry(entry, entry.extra, SPACES[entry.name])
     for name, point in sorted(foreign_learners().items()):
         yield Described(name=name, tasks=(), extra=package_of(point))
 
@@ -65,11 +65,11 @@ def described(name: str) -> Described:
     """
     check_learner_name(name)
     if name in CATALOGUE:
-        return _of_entry(CATALOGUE[name], CATALOGUE[name].extra)
+        return _of_entry(CATALOGUE[name], CATALOGUE[name].extra, SPACES[name])
     point = foreign_learners().get(name)
     entry = None if point is None else foreign_entry(point)
     if entry is not None and point is not None:
-        return _of_entry(entry, package_of(point))
+        return _of_entry(entry, package_of(point), entry.space)
     tasks = tuple(parameters_of(name))
     return Described(name=name, tasks=tasks, extra=None if point is None else package_of(point))
 
@@ -96,12 +96,7 @@ def parameters_of(name: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def default_space(name: str) -> Mapping[str, str]:
-    """Return what a search varies of this learner by default, as texts; empty where nothing is known."""
-    return {parameter: str(where) for parameter, where in SPACES.get(name, {}).items()}
-
-
-def _of_entry(entry: Entry, source: str | None) -> Described:
+def _of_entry(entry: Entry, source: str | None, space: Mapping[str, Dimension]) -> Described:
     paths = zip(TASKS, (entry.classifier, entry.regressor), strict=True)
     return Described(
         name=entry.name,
@@ -113,5 +108,5 @@ def _of_entry(entry: Entry, source: str | None) -> Described:
         rungs=entry.rungs,
         exact="pool" in entry.rungs,
         extra=source,
-        space=default_space(entry.name),
+        space={parameter: str(where) for parameter, where in space.items()},
     )

@@ -5,8 +5,9 @@ from importlib.metadata import EntryPoint, entry_points
 
 from partwise.errors import InputError
 from partwise.learners.catalogue import CATALOGUE, Entry
+from partwise.learners.spaces import Dimension
 
-__all__ = ["GROUP", "foreign_entry", "foreign_learners", "package_of"]
+__all__ = ["GROUP", "foreign_entry", "foreign_learners", "foreign_space", "package_of"]
 
 GROUP = "partwise.learners"
 
@@ -33,6 +34,19 @@ def foreign_entry(point: EntryPoint) -> Entry | None:
             "estimator, or a function without arguments. Repair or remove that package."
         ) from error
     return found if isinstance(found, Entry) else None
+
+
+def foreign_space(name: str) -> Mapping[str, Dimension]:
+    """Return where the package of a learner says that a search looks by default; empty where it does not, or is none.
+
+    Raises
+    ------
+    InputError
+        If it cannot be imported.
+    """
+    point = foreign_learners().get(name)
+    entry = None if point is None else foreign_entry(point)
+    return {} if entry is None else entry.space
 
 
 def package_of(point: EntryPoint) -> str:

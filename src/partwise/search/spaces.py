@@ -16,6 +16,7 @@ from optuna.distributions import (
 )
 
 from partwise.errors import ConfigurationError, InputError, unknown_choice
+from partwise.learners.plugins import foreign_space
 from partwise.learners.spaces import SPACES, Choice, Dimension, Range
 
 __all__ = ["Space", "default_space", "read_space"]
@@ -164,14 +165,14 @@ def _points(distribution: BaseDistribution) -> list[Any]:
 
 
 def default_space(learner: str) -> Mapping[str, Dimension]:
-    """Return where the parameters of a named learner are looked for by default.
+    """Return where the parameters of a named learner are looked for by default, as partwise or its package says.
 
     Raises
     ------
     InputError
         If there is no default for it.
     """
-    found = SPACES.get(learner)
+    found = SPACES.get(learner) or foreign_space(learner)
     if not found:
         valid = ", ".join(name for name, space in SPACES.items() if space)
         raise InputError(

@@ -14,6 +14,7 @@ import torch
 from skorch import NeuralNetClassifier
 
 from partwise import PartitionedClassifier
+from partwise.allreduce.torch_networks import TorchNetworks
 from partwise.digests import content_digest
 from partwise.errors import ConfigurationError, InputError
 from partwise.learners import make_learner, torch_net
@@ -21,6 +22,7 @@ from partwise.learners.held_back import held_back
 from partwise.learners.torch_mlp import TorchMLPClassifier, TorchMLPRegressor
 from partwise.learners.torch_net import TabularMLP, indices_of
 from partwise.model_store import deserialise, serialise
+from partwise.records import Part
 
 X, Y = check_X_y(*load_iris(return_X_y=True), dtype=np.float32)
 SMALL = {"n_jobs": 1, "hidden_layer_sizes": (16,), "learning_rate_init": 0.01, "max_iter": 40}
@@ -163,6 +165,29 @@ def test_a_column_that_is_constant_but_for_rounding():
     column = np.full(len(X), 1e4, dtype=np.float32)
     column[::2] = np.nextafter(column[::2], np.float32(np.inf))
     assert _tiny(max_iter=1).fit(np.column_stack([X, column]), Y).state_["scale"][-1] == 1.0
+
+
+@pytest.fixture
+def one_rank(tmp_path):
+    """Let this process be the only one of a group."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/group", rank=0, world_size=1)
+    yield TorchNetworks()
+    torch.distributed.destroy_process_group()
+
+
+def test_one_rank_learns_what_one_process_does(one_rank):
+    """Features and targets of any size are standardised as in a fit of its own."""
+    features, values = make_regression(400, 4, random_state=0)
+    features, values = (1e-8 * features).astype(np.float32), 1e-8 * values
+    found = one_rank.fit(TorchMLPRegressor(**SMALL, random_state=0), Part(0, features, values, None), None, {})
+    assert found.score(features, values) > 0.95
+
+
+def test_ranks_that_hold_no_row_back_are_told_so(one_rank):
+    """Nothing would say when to stop; a network of the first pass is none that anyone asked for."""
+    few = Part(0, X[::30], Y[::30], None)
+    with pytest.raises(InputError, match=r"validation_fraction=0\.1 .* Give more rows"):
+        one_rank.fit(_tiny(), few, 3, {})
 
 
 def test_it_is_stored_without_pickle():

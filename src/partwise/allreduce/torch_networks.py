@@ -11,6 +11,7 @@ from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from partwise.digests import content_digest
+from partwise.errors import InputError
 from partwise.learners.held_back import held_back
 from partwise.learners.torch_mlp import TorchMLPClassifier, TorchMLPRegressor
 from partwise.learners.torch_net import Rows, device_of, scales_of, seeded, train
@@ -42,7 +43,13 @@ class TorchNetworks:
         )
 
     def fit(self, template: Any, part: Part, n_classes: int | None, settings: Mapping[str, Any]) -> Any:  # noqa: ARG002 - the ranks are connected already
-        """Return the fitted estimator, the same in every process."""
+        """Return the fitted estimator, the same in every process.
+
+        Raises
+        ------
+        InputError
+            If no rank holds a row back, so that nothing says when all stop.
+        """
         X = np.asarray(part.X, dtype=np.float32)
         _describe(template, X, part.y, n_classes)
         by_class = n_classes is not None
@@ -60,6 +67,11 @@ class TorchNetworks:
         learned = Rows(*_padded([column[~held] for column in columns]))
         shares = _of_all([column[held] for column in columns])
         judged = Rows(*(np.concatenate(column) for column in zip(*shares, strict=True)))
+        if not len(judged):
+            raise InputError(
+                f"No process has rows enough to hold one back: validation_fraction={template.validation_fraction} of "
+                "each class, or of all rows, is less than one row. Give more rows, or a larger validation_fraction."
+            )
         template.n_iter_ = _trained(template, module, learned, judged, by_class=by_class)
         template.state_ = _arrays(module)
         return template

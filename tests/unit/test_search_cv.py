@@ -165,6 +165,15 @@ def test_keep_joins_different_configurations():
     assert np.allclose(search.predict_proba(X).sum(axis=1), 1.0)
 
 
+def test_keep_of_values_that_are_arrays():
+    """Configurations are told apart by what arrays hold, and none is kept twice."""
+    priors = [np.array([share, 1.0 - share]) for share in (0.5, 0.3, 0.9)]
+    settings = {"n_trials": 12, "sampler": "random", "keep": 3, "reduction_factor": 1}
+    kept = _fitted(GaussianNB(), {"priors": priors}, **settings).kept_params_
+    shares = [params["priors"][0] for params, _ in kept]
+    assert len(shares) == len(set(shares)) > 1
+
+
 def test_losses_are_minimised():
     """A loss is made small; best_score_, its correction and the columns have it negated, the trials keep it."""
     search = _fitted(LogisticRegression(), {"C": [1e-6, 1.0]}, scoring="log_loss", sampler="grid", reduction_factor=1)

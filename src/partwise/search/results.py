@@ -114,10 +114,11 @@ def kept_of(
     does. Where no weights do better than equal ones on rows held out, the best configurations count alike.
     """
     kind = kinds[finalists[0].number]
-    alike: list[SearchTrial] = []
+    by_params: dict[Any, SearchTrial] = {}
     for trial in finalists:
-        if kinds[trial.number] == kind and all(trial.params != other.params for other in alike):
-            alike.append(trial)
+        if kinds[trial.number] == kind:
+            by_params.setdefault(_told_apart(trial.params), trial)
+    alike = list(by_params.values())
     if len(alike) == 1:
         return [(alike[0], 1.0)]
     evidence = MemberEvidence(
@@ -136,6 +137,11 @@ def kept_of(
         return [(trial, 1.0) for trial in alike[:keep]]
     chosen = [place for place in np.argsort(-weights, kind="stable")[:keep] if weights[place] > 0]
     return [(alike[place], float(weights[place])) for place in chosen]
+
+
+def _told_apart(params: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what two configurations have in common where they are one: values such as arrays cannot be compared."""
+    return tuple(sorted((name, type(value).__name__, str(value)) for name, value in params.items()))
 
 
 def joined(models: Sequence[Model], weights: Sequence[float]) -> Model:

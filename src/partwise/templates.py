@@ -85,7 +85,8 @@ def with_categories(estimator: Any, levels: Mapping[int, int]) -> Any:
         The number of levels of each such feature, by position.
     """
     params = estimator.get_params(deep=False) if hasattr(estimator, "get_params") else {}
-    if not levels or params.get("categorical_features") != "from_dtype":
+    asked = params.get("categorical_features")
+    if not levels or not isinstance(asked, str) or asked != "from_dtype":
         return estimator
     taken = {place: count for place, count in levels.items() if count <= params.get("max_bins", count)}
     settings: dict[str, Any] = {"categorical_features": list(taken)} if taken else {}

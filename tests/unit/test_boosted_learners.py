@@ -136,6 +136,8 @@ def test_the_encoder_tells_which_columns_are_categories():
     assert boosting.categorical_features == [2]
     asked = HistGradientBoostingClassifier(categorical_features=None)
     assert with_categories(asked, encoder.category_levels_) is asked
+    masked = HistGradientBoostingClassifier(categorical_features=np.array([True, False]))
+    assert with_categories(masked, encoder.category_levels_) is masked
 
 
 def test_members_know_their_categories():

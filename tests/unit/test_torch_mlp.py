@@ -20,7 +20,7 @@ from partwise.errors import ConfigurationError, InputError
 from partwise.learners import make_learner, torch_net
 from partwise.learners.held_back import held_back
 from partwise.learners.torch_mlp import TorchMLPClassifier, TorchMLPRegressor
-from partwise.learners.torch_net import TabularMLP, indices_of
+from partwise.learners.torch_net import Rows, TabularMLP, indices_of
 from partwise.model_store import deserialise, serialise
 from partwise.records import Part
 
@@ -119,6 +119,16 @@ def test_the_learning_rate_falls_where_the_loss_does_not(monkeypatch):
     _tiny(n_iter_no_change=6, max_iter=200).fit(X, noise)
     rates = nets[0].history[:, "event_lr"]
     assert rates[-1] < 0.5 * rates[0]
+
+
+def test_training_stops_by_the_loss_that_processes_agree_on():
+    """Where that never falls after the first pass, training ends with the patience, however its own loss falls."""
+    rows = Rows(X, np.zeros((len(X), 0)), Y, np.ones(len(X)))
+    settings = {"device": "cpu", "lr": 0.01, "optimizer__weight_decay": 0.0, "batch_size": 50, "max_epochs": 40}
+    module = TabularMLP(4, [], 3, [8], 0.0)
+    kind = torch.nn.CrossEntropyLoss
+    n_passes = torch_net.train(module, kind, rows, rows, settings=settings, patience=5, tol=1e-4, agree=lambda _: 1.0)
+    assert n_passes == 6
 
 
 def test_categories_are_embedded_and_unseen_ones_predicted():

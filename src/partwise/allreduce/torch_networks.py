@@ -102,6 +102,7 @@ def _trained(template: Any, module: Any, learned: Rows, judged: Rows, *, by_clas
             settings=settings,
             patience=int(template.n_iter_no_change),
             tol=template.tol,
+            agree=_that_of_the_first,
         )
 
 
@@ -141,6 +142,13 @@ def _padded(columns: list[NDArray[Any]]) -> list[NDArray[Any]]:
     padded = [np.concatenate([column, np.resize(column[:1], (lacking, *column.shape[1:]))]) for column in columns]
     padded[-1][len(padded[-1]) - lacking :] = 0.0
     return padded
+
+
+def _that_of_the_first(loss: float) -> float:
+    """Return the loss of the first rank: that of others differs in its last digits where their processors do."""
+    shared = [loss]
+    distributed.broadcast_object_list(shared, src=0)
+    return float(shared[0])
 
 
 def _of_all(value: Any) -> list[Any]:

@@ -1,6 +1,6 @@
 """The network of ``torch_mlp``, and how skorch trains it: batches of whole tensors, weighted losses."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from skorch import NeuralNet
-from skorch.callbacks import EarlyStopping, LRScheduler
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.helper import predefined_split
 from torch import nn
 from torch.utils.data import Dataset
@@ -140,6 +140,17 @@ class _WeightedNet(NeuralNet):
         return (losses * weights).sum() / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
 
 
+class _Agreed(Callback):
+    """Replaces a number of the epoch by the one that processes agree on, before others go by it."""
+
+    def __init__(self, monitor: str, agree: Callable[[float], float]) -> None:
+        self.monitor = monitor
+        self.agree = agree
+
+    def on_epoch_end(self, net: Any, **_: Any) -> None:
+        net.history.record(self.monitor, self.agree(net.history[-1, self.monitor]))
+
+
 @contextmanager
 def seeded(seed: int, threads: int | None) -> Iterator[None]:
     """Seed torch and limit its threads for a block; what the user has of both is back afterwards."""
@@ -169,12 +180,14 @@ def train(
     settings: dict[str, Any],
     patience: int,
     tol: float,
+    agree: Callable[[float], float] = lambda loss: loss,
 ) -> int:
     """Train the module in place and return the number of epochs.
 
     With ``judged`` rows it stops when their loss has not fallen by ``tol`` for ``patience`` epochs, and keeps the
-    weights of the best epoch; without, when the loss of the rows learned from has not. After half of the patience the
-    learning rate falls: the passes that follow settle what the larger steps leave to chance.
+    weights of the best epoch; without, when the loss of the rows learned from has not. After more than half of the
+    patience the learning rate falls: the passes that follow settle what the larger steps leave to chance. ``agree``
+    makes one loss of those of several processes, which then stop, and take smaller steps, together.
     """
     monitor = "train_loss" if judged is None else "valid_loss"
     slow = LRScheduler(
@@ -203,7 +216,7 @@ def train(
         iterator_valid=_Batches,
         iterator_valid__batch_size=_JUDGED_AT_ONCE,
         train_split=None if judged is None else predefined_split(judged),
-        callbacks=[("slow", slow), ("stop", stop)],
+        callbacks=[("agreed", _Agreed(monitor, agree)), ("slow", slow), ("stop", stop)],
         verbose=0,
         **settings,
     )

@@ -14,7 +14,7 @@ from partwise.digests import content_digest
 from partwise.errors import InputError
 from partwise.learners.held_back import held_back
 from partwise.learners.torch_mlp import TorchMLPClassifier, TorchMLPRegressor
-from partwise.learners.torch_net import Rows, device_of, scales_of, seeded, train
+from partwise.learners.torch_net import Rows, arrays_of, device_of, scales_of, seeded, train
 from partwise.records import Part
 
 __all__ = ["TorchNetworks"]
@@ -57,7 +57,7 @@ class TorchNetworks:
         held = held_back(targets, template.validation_fraction, template.random_state, by_class=by_class)
         with seeded(template.random_state if template.init_seed is None else int(template.init_seed), template.n_jobs):
             module = template._module(n_classes or targets.shape[1])  # noqa: SLF001 - as its own fit
-        template.start_ = content_digest(_arrays(module))
+        template.start_ = content_digest(arrays_of(module))
         numbers, codes = template._columns(X)  # noqa: SLF001 - as above
         _set_moments(module.mean, module.scale, numbers[~held])
         if not by_class:
@@ -73,7 +73,7 @@ class TorchNetworks:
                 "each class, or of all rows, is less than one row. Give more rows, or a larger validation_fraction."
             )
         template.n_iter_ = _trained(template, module, learned, judged, by_class=by_class)
-        template.state_ = _arrays(module)
+        template.state_ = arrays_of(module)
         return template
 
 
@@ -156,7 +156,3 @@ def _of_all(value: Any) -> list[Any]:
     gathered = [None] * distributed.get_world_size()
     distributed.all_gather_object(gathered, value)
     return gathered
-
-
-def _arrays(module: Any) -> dict[str, NDArray[Any]]:
-    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in module.state_dict().items()}

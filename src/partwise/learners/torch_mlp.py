@@ -21,7 +21,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from partwise.digests import content_digest
 from partwise.errors import InputError
 from partwise.learners.held_back import held_back
-from partwise.learners.torch_net import Rows, TabularMLP, device_of, indices_of, scales_of, seeded, train
+from partwise.learners.torch_net import Rows, TabularMLP, arrays_of, device_of, indices_of, scales_of, seeded, train
 
 __all__ = ["TorchMLPClassifier", "TorchMLPRegressor"]
 
@@ -138,7 +138,7 @@ class _TorchMLP(BaseEstimator):
             held = held_back(targets, self.validation_fraction, seed, by_class=by_class)
         with seeded(seed if self.init_seed is None else int(self.init_seed), self.n_jobs):
             module = self._module(n_outputs)
-        self.start_ = content_digest(_arrays(module))
+        self.start_ = content_digest(arrays_of(module))
         numbers, codes = self._columns(X)
         mean, scale = _moments(numbers[~held])
         module.mean.copy_(torch.from_numpy(mean))
@@ -166,7 +166,7 @@ class _TorchMLP(BaseEstimator):
                 patience=int(self.n_iter_no_change),
                 tol=self.tol,
             )
-        self.state_ = _arrays(module)
+        self.state_ = arrays_of(module)
         return self
 
     def _categories(self, X: NDArray[np.float32]) -> tuple[list[int], list[int]]:
@@ -289,7 +289,3 @@ def _moments(values: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.floa
     """Return means and deviations of the columns; 1 where a column is constant."""
     mean, scale = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
     return mean.astype(np.float32), scales_of(mean, scale)
-
-
-def _arrays(module: Any) -> dict[str, NDArray[Any]]:
-    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in module.state_dict().items()}

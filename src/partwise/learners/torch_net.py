@@ -13,7 +13,17 @@ from skorch.helper import predefined_split
 from torch import nn
 from torch.utils.data import Dataset
 
-__all__ = ["Rows", "TabularMLP", "device_of", "embedding_width", "indices_of", "scales_of", "seeded", "train"]
+__all__ = [
+    "Rows",
+    "TabularMLP",
+    "arrays_of",
+    "device_of",
+    "embedding_width",
+    "indices_of",
+    "scales_of",
+    "seeded",
+    "train",
+]
 
 _MISSING_AND_UNSEEN = 2
 """Places of an embedding before those of the levels."""
@@ -31,6 +41,11 @@ _SLOWER = 0.3
 def embedding_width(levels: int) -> int:
     """Return how many numbers stand for a category of so many levels, by the rule of fast.ai's tabular models."""
     return min(50, round(1.6 * (levels + _MISSING_AND_UNSEEN) ** 0.56))
+
+
+def arrays_of(module: nn.Module) -> dict[str, NDArray[Any]]:
+    """Return copies of all that a module has learned, by name."""
+    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in module.state_dict().items()}
 
 
 def scales_of(means: NDArray[Any], deviations: NDArray[Any]) -> NDArray[np.float32]:

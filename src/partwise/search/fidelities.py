@@ -1,7 +1,6 @@
 """What grows with the partitions of a trial: the members of an ensemble, or the rows of one model."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, get_args
 
 from partwise.errors import InputError, unknown_choice
@@ -40,7 +39,6 @@ class Growth(Protocol):
         """Give the ensemble of a configuration, not fitted yet, what makes it the result of the search."""
 
 
-@dataclass(frozen=True, slots=True)
 class _Members:
     """A trial has a member on each of so many partitions, and the ensemble takes them over."""
 
@@ -60,7 +58,6 @@ class _Members:
         """Leave it as it is."""
 
 
-@dataclass(frozen=True, slots=True)
 class _Rows:
     """A trial is one model on the rows of so many partitions, and the result is one on all rows."""
 
@@ -95,7 +92,8 @@ def growth_of(fidelity: Fidelity, of_ensembles: Mapping[str, Any]) -> Growth:
     """
     if fidelity not in _GROWTHS:
         raise unknown_choice("fidelity", fidelity, get_args(Fidelity))
-    for name, value in of_ensembles.items() if fidelity == "rows" else ():
+    if fidelity == "rows" and of_ensembles:
+        name, value = next(iter(of_ensembles.items()))
         raise InputError(
             f"fidelity='rows' searches the parameters of one model on all rows, and {name}={value!r} is of ensembles. "
             "Leave it out, or give fidelity='members'."

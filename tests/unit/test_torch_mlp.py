@@ -5,7 +5,8 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris, make_regression
-from sklearn.utils import check_X_y
+from sklearn.metrics import log_loss
+from sklearn.utils import check_random_state, check_X_y
 from sklearn.utils.estimator_checks import check_estimator
 
 pytest.importorskip("skorch", reason="PyTorch and skorch are not installed: make install-torch")
@@ -17,10 +18,11 @@ from partwise import PartitionedClassifier
 from partwise.allreduce.torch_networks import TorchNetworks
 from partwise.digests import content_digest
 from partwise.errors import ConfigurationError, InputError
-from partwise.learners import make_learner, torch_net
+from partwise.learners import make_learner, torch_training
 from partwise.learners.held_back import held_back
 from partwise.learners.torch_mlp import TorchMLPClassifier, TorchMLPRegressor
-from partwise.learners.torch_net import Rows, TabularMLP, indices_of
+from partwise.learners.torch_net import TabularMLP, indices_of
+from partwise.learners.torch_training import Rows
 from partwise.model_store import deserialise, serialise
 from partwise.records import Part
 
@@ -105,20 +107,71 @@ def test_a_number_whose_square_no_float_has_is_as_far_as_others(huge):
     assert _bent(huge, -huge) == [3.0, -3.0]
 
 
-def test_the_learning_rate_falls_where_the_loss_does_not(monkeypatch):
-    """On noise it is lower when training stops than when it began."""
+def _net_of(monkeypatch, model, y, features=X):
+    """Return the net of skorch by which a model is fitted."""
     nets = []
 
-    class Kept(torch_net._WeightedNet):
+    class Kept(torch_training._WeightedNet):
         def initialize(self):
             nets.append(self)
             return super().initialize()
 
-    monkeypatch.setattr(torch_net, "_WeightedNet", Kept)
+    monkeypatch.setattr(torch_training, "_WeightedNet", Kept)
+    model.fit(features, y)
+    return nets[0]
+
+
+def _seed_of(model):
+    return int(check_random_state(model.random_state).randint(2**31 - 1))
+
+
+def test_the_learning_rate_falls_where_the_loss_does_not(monkeypatch):
+    """On noise it is lower when training stops than when it began."""
     noise = np.random.default_rng(0).integers(0, 2, len(X))
-    _tiny(n_iter_no_change=6, max_iter=200).fit(X, noise)
-    rates = nets[0].history[:, "event_lr"]
+    net = _net_of(monkeypatch, _tiny(n_iter_no_change=6, max_iter=200), noise)
+    rates = net.history[:, "event_lr"]
     assert rates[-1] < 0.5 * rates[0]
+
+
+def _sure(seed=0):
+    """Return rows of two classes, of which one in four has the wrong one: who learns it by heart is too sure."""
+    features = np.random.default_rng(seed).normal(size=(400, 4)).astype(np.float32)
+    wrong = np.random.default_rng(seed + 1).random(400) < 0.25
+    return features, np.where(wrong, features[:, 0] < 0, features[:, 0] > 0).astype(int)
+
+
+def test_probabilities_are_no_surer_than_rows_held_back_bear_out(monkeypatch):
+    """Where each epoch is surer than the rows held back allow, the best one's logits are divided by a temperature."""
+    features, classes = _sure()
+    model = _tiny(hidden_layer_sizes=(256,), learning_rate_init=0.03, n_iter_no_change=40, validation_fraction=0.5)
+    net = _net_of(monkeypatch, model, classes, features)
+    best = min(net.history, key=lambda epoch: epoch["valid_loss"])
+    assert best["temperature"] > 1.2
+    held = held_back(classes, 0.5, _seed_of(model), by_class=True)
+    said = model.predict_proba(features[held])
+    assert log_loss(classes[held], said) == pytest.approx(best["valid_loss"], abs=1e-4)
+
+
+def _unrest(monkeypatch):
+    """Return by how much the loss of rows held back changes between epochs of large steps."""
+    features, classes = _sure()
+    model = _tiny(learning_rate_init=0.03, n_iter_no_change=40, validation_fraction=0.5, batch_size=10)
+    return np.abs(np.diff(_net_of(monkeypatch, model, classes, features).history[:, "valid_loss"])).mean()
+
+
+def test_averaged_weights_are_judged(monkeypatch):
+    """They have less of the chance of single steps than the weights of the last one."""
+    averaged = _unrest(monkeypatch)
+    monkeypatch.setattr(torch_training._Averaged, "put_in_place", lambda _: None)
+    assert averaged < 0.7 * _unrest(monkeypatch)
+
+
+def test_without_rows_held_back_the_averaged_weights_are_kept(monkeypatch):
+    """They are others than those of the last step."""
+    model = _tiny(early_stopping=False, max_iter=3).fit(X, Y)
+    monkeypatch.setattr(torch_training._Averaged, "put_in_place", lambda _: None)
+    last = _tiny(early_stopping=False, max_iter=3).fit(X, Y)
+    assert not np.allclose(model.state_["layers.0.weight"], last.state_["layers.0.weight"], atol=1e-3)
 
 
 def test_training_stops_by_the_loss_that_processes_agree_on():
@@ -127,8 +180,10 @@ def test_training_stops_by_the_loss_that_processes_agree_on():
     settings = {"device": "cpu", "lr": 0.01, "optimizer__weight_decay": 0.0, "batch_size": 50, "max_epochs": 40}
     module = TabularMLP(4, [], 3, [8], 0.0)
     kind = torch.nn.CrossEntropyLoss
-    n_passes = torch_net.train(module, kind, rows, rows, settings=settings, patience=5, tol=1e-4, agree=lambda _: 1.0)
-    assert n_passes == 6
+    trained = torch_training.train(
+        module, kind, rows, rows, settings=settings, patience=5, tol=1e-4, agree=lambda _: 1.0
+    )
+    assert trained.n_epochs == 6
 
 
 def test_categories_are_embedded_and_unseen_ones_predicted():
@@ -217,7 +272,7 @@ def test_wrong_settings_are_told_at_once():
 
 def test_a_fit_that_is_interrupted_is_no_model(monkeypatch):
     """Ctrl-C is not taken for early stopping, as skorch's own loop takes it."""
-    import partwise.learners.torch_net as net  # noqa: PLC0415 - what is to be interrupted
+    import partwise.learners.torch_training as net  # noqa: PLC0415 - what is to be interrupted
 
     def interrupted(*_):
         raise KeyboardInterrupt

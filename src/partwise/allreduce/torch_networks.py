@@ -14,7 +14,8 @@ from partwise.digests import content_digest
 from partwise.errors import InputError
 from partwise.learners.held_back import held_back
 from partwise.learners.torch_mlp import TorchMLPClassifier, TorchMLPRegressor
-from partwise.learners.torch_net import Rows, arrays_of, device_of, scales_of, seeded, train
+from partwise.learners.torch_net import arrays_of, scales_of
+from partwise.learners.torch_training import Rows, Trained, device_of, seeded, train
 from partwise.records import Part
 
 __all__ = ["TorchNetworks"]
@@ -72,7 +73,8 @@ class TorchNetworks:
                 f"No process has rows enough to hold one back: validation_fraction={template.validation_fraction} of "
                 "each class, or of all rows, is less than one row. Give more rows, or a larger validation_fraction."
             )
-        template.n_iter_ = _trained(template, module, learned, judged, by_class=by_class)
+        template.n_iter_, temperature = _trained(template, module, learned, judged, by_class=by_class)
+        module.soften(temperature)
         template.state_ = arrays_of(module)
         return template
 
@@ -82,8 +84,8 @@ def _targets(y: NDArray[Any], *, by_class: bool) -> NDArray[Any]:
     return y.astype(np.int64) if by_class else np.asarray(y, dtype=np.float64).reshape(len(y), -1)
 
 
-def _trained(template: Any, module: Any, learned: Rows, judged: Rows, *, by_class: bool) -> int:
-    """Train with the other ranks, and return the number of epochs; all have the same loss to stop by."""
+def _trained(template: Any, module: Any, learned: Rows, judged: Rows, *, by_class: bool) -> Trained:
+    """Train with the other ranks; all have the same loss to stop by."""
     rank, ranks = distributed.get_rank(), distributed.get_world_size()
     criterion = torch.nn.CrossEntropyLoss if by_class else torch.nn.MSELoss
     settings = {
@@ -144,9 +146,9 @@ def _padded(columns: list[NDArray[Any]]) -> list[NDArray[Any]]:
     return padded
 
 
-def _that_of_the_first(loss: float) -> float:
-    """Return the loss of the first rank: that of others differs in its last digits where their processors do."""
-    shared = [loss]
+def _that_of_the_first(number: float) -> float:
+    """Return the number of the first rank: that of others differs in its last digits where their processors do."""
+    shared = [number]
     distributed.broadcast_object_list(shared, src=0)
     return float(shared[0])
 

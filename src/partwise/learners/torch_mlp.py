@@ -21,7 +21,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from partwise.digests import content_digest
 from partwise.errors import InputError
 from partwise.learners.held_back import held_back
-from partwise.learners.torch_net import Rows, TabularMLP, arrays_of, device_of, indices_of, scales_of, seeded, train
+from partwise.learners.torch_net import TabularMLP, arrays_of, indices_of, scales_of
+from partwise.learners.torch_training import Rows, device_of, seeded, train
 
 __all__ = ["TorchMLPClassifier", "TorchMLPRegressor"]
 
@@ -59,7 +60,7 @@ class _TorchMLP(BaseEstimator):
         batch_size: int = 256,
         learning_rate_init: float = 1e-3,
         weight_decay: float = 1e-5,
-        max_iter: int = 100,
+        max_iter: int = 200,
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 16,
@@ -157,7 +158,7 @@ class _TorchMLP(BaseEstimator):
             "max_epochs": int(self.max_iter),
         }
         with seeded(seed, self.n_jobs):
-            self.n_iter_ = train(
+            self.n_iter_, temperature = train(
                 module,
                 criterion,
                 learned,
@@ -166,6 +167,7 @@ class _TorchMLP(BaseEstimator):
                 patience=int(self.n_iter_no_change),
                 tol=self.tol,
             )
+        module.soften(temperature)
         self.state_ = arrays_of(module)
         return self
 
@@ -220,9 +222,11 @@ class TorchMLPClassifier(ClassifierMixin, _TorchMLP):
         Most passes over the rows.
     early_stopping, validation_fraction, n_iter_no_change, tol
         A share of each class's rows is held back; training stops when their loss has not fallen by ``tol`` for so many
-        passes, and the weights of the best pass are kept. After more than half of them the learning rate falls to 0.3
-        of what it was. A class never loses its last row. With ``early_stopping=False`` the loss of the rows learned
-        from decides both, and the last weights are kept.
+        passes, and the weights of the best pass are kept. The loss is that at the best temperature, by which logits
+        are divided in the end (Berta and others, 2025, "Rethinking Early Stopping: Refine, Then Calibrate"). After more
+        than half of them the learning rate falls to 0.3 of what it was. A class never loses its last row. With
+        ``early_stopping=False`` the loss of the rows learned from decides both, and the last weights are kept. Weights
+        are moving averages over about one pass.
     categorical_features
         Positions, or a mask, of columns of codes, as ``TableEncoder`` makes them for ``categories="ordinal"``; partwise
         fills in those of its encoder for ``from_dtype``. None: all columns are numbers.

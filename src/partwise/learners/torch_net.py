@@ -1,41 +1,23 @@
-"""The network of ``torch_mlp``, and how skorch trains it: batches of whole tensors, weighted losses."""
+"""The network of ``torch_mlp``: standardised numbers, embedded categories, and what it has learned as arrays."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping, LRScheduler
-from skorch.helper import predefined_split
 from torch import nn
-from torch.utils.data import Dataset
 
-__all__ = [
-    "Rows",
-    "TabularMLP",
-    "arrays_of",
-    "device_of",
-    "embedding_width",
-    "indices_of",
-    "scales_of",
-    "seeded",
-    "train",
-]
+__all__ = ["TabularMLP", "arrays_of", "embedding_width", "indices_of", "scales_of"]
 
 _MISSING_AND_UNSEEN = 2
 """Places of an embedding before those of the levels."""
-_JUDGED_AT_ONCE = 16_384
 _FARTHEST = 3.0
 """Deviations from the mean that no number is beyond: with the weights of a rare one it would decide the loss alone."""
 _FAR = 1e6
 """Deviations of which 32 bits have a square, and that are bent no differently from any more."""
 _SMALLEST_SCALE = 1e-6
 """Columns that vary less, as a share of their mean, are left unscaled: they are constant, but for rounding."""
-_SLOWER = 0.3
-"""What becomes of the learning rate where the loss has not fallen for half of the patience."""
 
 
 def embedding_width(levels: int) -> int:
@@ -111,136 +93,9 @@ class TabularMLP(nn.Module):
         inputs += [embedding(codes[:, place]) for place, embedding in enumerate(self.embeddings)]
         return self.layers(torch.cat(inputs, dim=1))
 
-
-class Rows(Dataset):
-    """Rows as whole tensors: numbers, places in the embeddings, targets and weights."""
-
-    def __init__(
-        self, numbers: NDArray[Any], codes: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any]
-    ) -> None:
-        self.numbers = torch.from_numpy(np.ascontiguousarray(numbers, dtype=np.float32))
-        self.codes = torch.from_numpy(np.ascontiguousarray(codes, dtype=np.int64))
-        self.targets = torch.from_numpy(np.ascontiguousarray(targets))
-        self.weights = torch.from_numpy(np.ascontiguousarray(weights, dtype=np.float32))
-
-    def __len__(self) -> int:
-        return len(self.weights)
-
-    def __getitem__(self, rows: Any) -> tuple[dict[str, Any], tuple[Any, Any]]:
-        inputs = {"numbers": self.numbers[rows], "codes": self.codes[rows]}
-        return inputs, (self.targets[rows], self.weights[rows])
-
-
-class _Batches:
-    """Slices of the tensors; torch's DataLoader would fetch rows one by one, tens of times as slowly."""
-
-    def __init__(self, rows: Rows, batch_size: int, *, shuffle: bool = False) -> None:
-        self.rows = rows
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-
-    def __iter__(self) -> Iterator[Any]:
-        count = len(self.rows)
-        order = torch.randperm(count) if self.shuffle else torch.arange(count)
-        return (self.rows[chosen] for chosen in order.split(self.batch_size))
-
-
-class _WeightedNet(NeuralNet):
-    """A skorch net whose loss is the weighted mean of the rows' losses."""
-
-    def get_loss(self, y_pred: Any, y_true: Any, *_: Any, **__: Any) -> Any:
-        targets, weights = (each.to(y_pred.device) for each in y_true)
-        losses = self.criterion_(y_pred, targets)
-        losses = losses if losses.ndim == 1 else losses.mean(dim=1)
-        return (losses * weights).sum() / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
-
-
-class _Agreed(Callback):
-    """Replaces a number of the epoch by the one that processes agree on, before others go by it."""
-
-    def __init__(self, monitor: str, agree: Callable[[float], float]) -> None:
-        self.monitor = monitor
-        self.agree = agree
-
-    def on_epoch_end(self, net: Any, **_: Any) -> None:
-        net.history.record(self.monitor, self.agree(net.history[-1, self.monitor]))
-
-
-@contextmanager
-def seeded(seed: int, threads: int | None) -> Iterator[None]:
-    """Seed torch and limit its threads for a block; what the user has of both is back afterwards."""
-    before = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        torch.set_num_threads(before if threads is None else threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
-
-
-def device_of(asked: str) -> str:
-    """Return the device; ``auto`` is a GPU where this process has one, as a Ray task has that reserved one."""
-    if asked != "auto":
-        return asked
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def train(
-    module: Any,
-    criterion: Any,
-    learned: Rows,
-    judged: Rows | None,
-    *,
-    settings: dict[str, Any],
-    patience: int,
-    tol: float,
-    agree: Callable[[float], float] = lambda loss: loss,
-) -> int:
-    """Train the module in place and return the number of epochs.
-
-    With ``judged`` rows it stops when their loss has not fallen by ``tol`` for ``patience`` epochs, and keeps the
-    weights of the best epoch; without, when the loss of the rows learned from has not. After more than half of the
-    patience the learning rate falls: the passes that follow settle what the larger steps leave to chance. ``agree``
-    makes one loss of those of several processes, which then stop, and take smaller steps, together.
-    """
-    monitor = "train_loss" if judged is None else "valid_loss"
-    slow = LRScheduler(
-        policy="ReduceLROnPlateau",
-        monitor=monitor,
-        factor=_SLOWER,
-        patience=patience // 2,
-        threshold=tol,
-        threshold_mode="abs",
-    )
-    stop = EarlyStopping(
-        monitor=monitor,
-        patience=patience,
-        threshold=tol,
-        threshold_mode="abs",
-        load_best=judged is not None,
-        sink=lambda _: None,
-    )
-    net = _WeightedNet(
-        module,
-        criterion=criterion,
-        criterion__reduction="none",
-        optimizer=torch.optim.AdamW,
-        iterator_train=_Batches,
-        iterator_train__shuffle=True,
-        iterator_valid=_Batches,
-        iterator_valid__batch_size=_JUDGED_AT_ONCE,
-        train_split=None if judged is None else predefined_split(judged),
-        callbacks=[("agreed", _Agreed(monitor, agree)), ("slow", slow), ("stop", stop)],
-        verbose=0,
-        **settings,
-    )
-    net.initialize()
-    net.notify("on_train_begin", X=learned, y=None)
-    try:
-        net.fit_loop(learned)
-    except KeyboardInterrupt:  # how skorch stops early; a user's own, which `partial_fit` would swallow, goes on up
-        if stop.misses_ < patience:
-            raise
-    net.notify("on_train_end", X=learned, y=None)
-    return len(net.history)
+    @torch.no_grad()
+    def soften(self, temperature: float) -> None:
+        """Divide all logits by the temperature, for good."""
+        last = self.layers[-1]
+        last.weight.div_(temperature)
+        last.bias.div_(temperature)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -20,6 +21,7 @@ from partwise import PartitionedClassifier, PartitionedRegressor
 from partwise.cli import main
 from partwise.errors import ConfigurationError, InputError, MissingExtraError
 from partwise.learners import check_learner_name, learner_names, make_learner, parse_parameters
+from partwise.learners.checking import with_parameters
 from partwise.learners.listing import described, listed, parameters_of
 from partwise.learners.spaces import SPACES, Range
 from partwise.records import LearnerNeeds
@@ -117,6 +119,23 @@ def test_every_wrong_parameter_is_reported_at_once():
     assert "-1.0" in mistakes[2]
     assert "'cubic'" in mistakes[3]
     assert "poly" in mistakes[3]
+
+
+class Picky(DummyClassifier):
+    """Refuses two values together, as it is given them."""
+
+    def set_params(self, **params):
+        if {"strategy", "constant"} <= set(params):
+            raise ValueError("a constant needs no strategy")
+        return super().set_params(**params)
+
+
+def test_values_that_do_not_go_together_are_told():
+    """What an estimator says of them stands beside the values."""
+    with pytest.raises(
+        ConfigurationError, match=r"strategy='prior', constant=1 together: a constant needs no strategy"
+    ):
+        with_parameters("picky", Picky(), {"strategy": "prior", "constant": 1})
 
 
 def test_valid_parameters_reach_the_estimator():

@@ -16,7 +16,7 @@ def with_parameters(name: str, estimator: Any, params: Mapping[str, Any]) -> Any
     Raises
     ------
     ConfigurationError
-        When names are unknown or values invalid; it lists every one.
+        When names are unknown or values invalid, of which it lists every one, or when values do not go together.
     """
     valid = estimator.get_params()
     unknown = [str(unknown_choice(f"parameter of {name}", key, valid)) for key in params if key not in valid]
@@ -24,7 +24,12 @@ def with_parameters(name: str, estimator: Any, params: Mapping[str, Any]) -> Any
     invalid = [fault for key, value in known.items() if (fault := _fault(name, estimator, key, value))]
     if unknown or invalid:
         raise ConfigurationError([*unknown, *invalid])
-    return clone(estimator, safe=False).set_params(**known)
+    try:
+        return clone(estimator, safe=False).set_params(**known)
+    except (TypeError, ValueError) as error:
+        together = ", ".join(f"{key}={value!r}" for key, value in known.items())
+        told = f"{name} refuses {together} together: {error}. Each is valid alone; change one."
+        raise ConfigurationError([told]) from error
 
 
 def _fault(name: str, estimator: Any, key: str, value: Any) -> str | None:

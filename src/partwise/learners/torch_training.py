@@ -68,12 +68,7 @@ class _Batches:
 
 
 class _WeightedNet(NeuralNet):
-    """A skorch net whose loss is the weighted mean of the rows' losses, and whose averaged weights are judged."""
-
-    def run_single_epoch(self, iterator: Any, training: bool, *args: Any, **kwargs: Any) -> None:  # noqa: FBT001
-        if not training:
-            dict(self.callbacks_)["averaged"].put_in_place()
-        super().run_single_epoch(iterator, training, *args, **kwargs)
+    """A skorch net whose loss is the weighted mean of the rows' losses."""
 
     def get_loss(self, y_pred: Any, y_true: Any, *_: Any, **__: Any) -> Any:
         targets, weights = (each.to(y_pred.device) for each in y_true)
@@ -96,7 +91,11 @@ class _Averaged(Callback):
         self.averages = [each.clone() for each in self.live]
         self.is_in_place = False
 
-    def on_batch_end(self, net: Any, training: bool, **_: Any) -> None:  # noqa: ARG002, FBT001 - as skorch calls it
+    def on_batch_begin(self, net: Any, training: bool, **_: Any) -> None:  # noqa: ARG002, FBT001 - as skorch calls it
+        if not training:
+            self.put_in_place()
+
+    def on_batch_end(self, net: Any, training: bool, **_: Any) -> None:  # noqa: ARG002, FBT001 - as above
         if training:
             self.n_steps += 1
             average = get_ema_multi_avg_fn(min(self.decay, self.n_steps / (self.n_steps + _FIRST_STEPS)))
@@ -107,7 +106,7 @@ class _Averaged(Callback):
         if not self.is_in_place:
             self._exchange()
 
-    def on_epoch_begin(self, net: Any, **_: Any) -> None:  # noqa: ARG002 - as skorch calls it
+    def on_epoch_begin(self, net: Any, **_: Any) -> None:  # noqa: ARG002 - as above
         if self.is_in_place:
             self._exchange()
 

@@ -135,7 +135,7 @@ class _Tempered(Callback):
 
     def on_batch_end(self, net: Any, batch: Any, training: bool, y_pred: Any = None, **_: Any) -> None:  # noqa: ARG002, FBT001
         if not training:
-            self.judged.append((y_pred, *batch[1]))
+            self.judged.append((y_pred.cpu(), *batch[1]))  # not all devices have numbers of 64 bits
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         logits, targets, weights = (torch.cat(each) for each in zip(*self.judged, strict=True))

@@ -210,6 +210,12 @@ def test_weights_count():
     assert 0.02 < model.predict_proba(X)[:, 1].mean() < 0.25
 
 
+def test_rows_held_back_without_weight_do_not_decide_when_to_stop():
+    """Their loss is 0 from the first pass on, at every temperature; the rows learned from decide instead."""
+    held = held_back(Y, 0.1, _seed_of(_tiny()), by_class=True)
+    assert _tiny().fit(X, Y, sample_weight=np.where(held, 0.0, 1.0)).score(X, Y) > 0.9
+
+
 def test_numbers_of_any_scale_are_learned():
     """Features and targets are standardised within; several targets are several columns."""
     features, values = make_regression(400, 4, n_targets=2, random_state=0)

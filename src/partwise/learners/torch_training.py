@@ -194,11 +194,11 @@ def train(
 ) -> Trained:
     """Train the module in place; its weights are averages over about the last epoch.
 
-    With ``judged`` rows it stops when their loss has not fallen by ``tol`` for ``patience`` epochs, and keeps the
-    weights of the best epoch; without, when the loss of the rows learned from has not. The loss of classes is that at
-    the best temperature. After more than half of the patience the learning rate falls: the passes that follow settle
-    what the larger steps leave to chance. ``agree`` makes one number of those of several processes, which then stop,
-    and take smaller steps, together.
+    With ``judged`` rows, of which one has a weight, it stops when their loss has not fallen by ``tol`` for ``patience``
+    epochs, and keeps the weights of the best epoch; without, when the loss of the rows learned from has not. The loss
+    of classes is that at the best temperature. After more than half of the patience the learning rate falls: the passes
+    that follow settle what the larger steps leave to chance. ``agree`` makes one number of those of several processes,
+    which then stop, and take smaller steps, together.
     """
     monitor = "train_loss" if judged is None else "valid_loss"
     is_tempered = judged is not None and not judged.targets.is_floating_point()

@@ -152,6 +152,12 @@ def test_probabilities_are_no_surer_than_rows_held_back_bear_out(monkeypatch):
     assert log_loss(classes[held], said) == pytest.approx(best["valid_loss"], abs=1e-4)
 
 
+def test_probabilities_are_not_sharpened(monkeypatch):
+    """The first epochs are less sure than the rows held back allow, and are judged as they are."""
+    net = _net_of(monkeypatch, _tiny(max_iter=5), Y)
+    assert net.history[:, "temperature"] == pytest.approx([1.0] * 5, abs=1e-3)
+
+
 def _unrest(monkeypatch):
     """Return by how much the loss of rows held back changes between epochs of large steps."""
     features, classes = _sure()
@@ -184,6 +190,7 @@ def test_training_stops_by_the_loss_that_processes_agree_on():
         module, kind, rows, rows, settings=settings, patience=5, tol=1e-4, agree=lambda _: 1.0
     )
     assert trained.n_epochs == 6
+    assert trained.temperature == 1.0  # that too is agreed on: its own is never exactly that
 
 
 def test_categories_are_embedded_and_unseen_ones_predicted():
@@ -208,6 +215,12 @@ def test_weights_count():
     twice, labels = np.concatenate([X, X]), np.concatenate([np.zeros(150, int), np.ones(150, int)])
     model = _tiny().fit(twice, labels, sample_weight=np.repeat([9.0, 1.0], 150))
     assert 0.02 < model.predict_proba(X)[:, 1].mean() < 0.25
+
+
+def test_rows_held_back_without_weight_do_not_decide_when_to_stop():
+    """Their loss is 0 from the first pass on, at every temperature; the rows learned from decide instead."""
+    held = held_back(Y, 0.1, _seed_of(_tiny()), by_class=True)
+    assert _tiny().fit(X, Y, sample_weight=np.where(held, 0.0, 1.0)).score(X, Y) > 0.9
 
 
 def test_numbers_of_any_scale_are_learned():
@@ -246,6 +259,22 @@ def test_one_rank_learns_what_one_process_does(one_rank):
     features, values = (1e-8 * features).astype(np.float32), 1e-8 * values
     found = one_rank.fit(TorchMLPRegressor(**SMALL, random_state=0), Part(0, features, values, None), None, {})
     assert found.score(features, values) > 0.95
+
+
+def test_one_rank_is_as_sure_as_one_process(one_rank):
+    """The logits of both are divided by the best temperature."""
+    features, classes = _sure()
+    settings = {"hidden_layer_sizes": (64,), "learning_rate_init": 0.03, "validation_fraction": 0.5}
+    alone = _tiny(**settings).fit(features, classes)
+    found = one_rank.fit(_tiny(**settings, random_state=_seed_of(alone)), Part(0, features, classes, None), 2, {})
+    np.testing.assert_allclose(found.predict_proba(features), alone.predict_proba(features), atol=0.01)
+
+
+def test_ranks_whose_rows_held_back_have_no_weight_are_told_so(one_rank):
+    """Their loss would be 0 from the first pass on."""
+    weights = np.where(held_back(Y, 0.1, 0, by_class=True), 0.0, 1.0)
+    with pytest.raises(InputError, match=r"All 15 rows held back have weight 0"):
+        one_rank.fit(_tiny(), Part(0, X, Y, weights), 3, {})
 
 
 def test_ranks_that_hold_no_row_back_are_told_so(one_rank):

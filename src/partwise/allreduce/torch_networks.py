@@ -49,7 +49,7 @@ class TorchNetworks:
         Raises
         ------
         InputError
-            If no rank holds a row back, so that nothing says when all stop.
+            If no rank holds back a row that has a weight, so that nothing says when all stop.
         """
         X = np.asarray(part.X, dtype=np.float32)
         _describe(template, X, part.y, n_classes)
@@ -72,6 +72,11 @@ class TorchNetworks:
             raise InputError(
                 f"No process has rows enough to hold one back: validation_fraction={template.validation_fraction} of "
                 "each class, or of all rows, is less than one row. Give more rows, or a larger validation_fraction."
+            )
+        if not judged.weights.any():
+            raise InputError(
+                f"All {len(judged)} rows held back have weight 0, and say nothing of when to stop. Leave out rows of "
+                f"weight 0, or give a larger validation_fraction than {template.validation_fraction}."
             )
         template.n_iter_, temperature = _trained(template, module, learned, judged, by_class=by_class)
         module.soften(temperature)

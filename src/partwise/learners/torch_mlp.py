@@ -162,7 +162,7 @@ class _TorchMLP(BaseEstimator):
                 module,
                 criterion,
                 learned,
-                judged if held.any() else None,
+                judged if judged.weights.any() else None,
                 settings=settings,
                 patience=int(self.n_iter_no_change),
                 tol=self.tol,
@@ -222,11 +222,12 @@ class TorchMLPClassifier(ClassifierMixin, _TorchMLP):
         Most passes over the rows.
     early_stopping, validation_fraction, n_iter_no_change, tol
         A share of each class's rows is held back; training stops when their loss has not fallen by ``tol`` for so many
-        passes, and the weights of the best pass are kept. The loss is that at the best temperature, by which logits
-        are divided in the end (Berta and others, 2025, "Rethinking Early Stopping: Refine, Then Calibrate"). After more
-        than half of them the learning rate falls to 0.3 of what it was. A class never loses its last row. With
-        ``early_stopping=False`` the loss of the rows learned from decides both, and the last weights are kept. Weights
-        are moving averages over about one pass.
+        passes, and the weights of the best pass are kept. After more than half of these passes the learning rate falls
+        to 0.3 of what it was. The loss of classes is that at the best temperature, by which logits are divided in the
+        end (Berta and others, 2025, "Rethinking Early Stopping: Refine, Then Calibrate"). A class never loses its last
+        row. With ``early_stopping=False``, or where no row held back has a weight, the loss of the rows learned from
+        decides both, no logits are divided, and the last weights are kept. Weights are moving averages over about one
+        pass.
     categorical_features
         Positions, or a mask, of columns of codes, as ``TableEncoder`` makes them for ``categories="ordinal"``; partwise
         fills in those of its encoder for ``from_dtype``. None: all columns are numbers.

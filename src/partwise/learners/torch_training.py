@@ -68,12 +68,7 @@ class _Batches:
 
 
 class _WeightedNet(NeuralNet):
-    """A skorch net whose loss is the weighted mean of the rows' losses, and whose averaged weights are judged."""
-
-    def run_single_epoch(self, iterator: Any, training: bool, *args: Any, **kwargs: Any) -> None:  # noqa: FBT001
-        if not training:
-            dict(self.callbacks_)["averaged"].put_in_place()
-        super().run_single_epoch(iterator, training, *args, **kwargs)
+    """A skorch net whose loss is the weighted mean of the rows' losses."""
 
     def get_loss(self, y_pred: Any, y_true: Any, *_: Any, **__: Any) -> Any:
         targets, weights = (each.to(y_pred.device) for each in y_true)
@@ -96,7 +91,11 @@ class _Averaged(Callback):
         self.averages = [each.clone() for each in self.live]
         self.is_in_place = False
 
-    def on_batch_end(self, net: Any, training: bool, **_: Any) -> None:  # noqa: ARG002, FBT001 - as skorch calls it
+    def on_batch_begin(self, net: Any, training: bool, **_: Any) -> None:  # noqa: ARG002, FBT001 - as skorch calls it
+        if not training:
+            self.put_in_place()
+
+    def on_batch_end(self, net: Any, training: bool, **_: Any) -> None:  # noqa: ARG002, FBT001 - as above
         if training:
             self.n_steps += 1
             average = get_ema_multi_avg_fn(min(self.decay, self.n_steps / (self.n_steps + _FIRST_STEPS)))
@@ -107,7 +106,7 @@ class _Averaged(Callback):
         if not self.is_in_place:
             self._exchange()
 
-    def on_epoch_begin(self, net: Any, **_: Any) -> None:  # noqa: ARG002 - as skorch calls it
+    def on_epoch_begin(self, net: Any, **_: Any) -> None:  # noqa: ARG002 - as above
         if self.is_in_place:
             self._exchange()
 
@@ -136,7 +135,7 @@ class _Tempered(Callback):
 
     def on_batch_end(self, net: Any, batch: Any, training: bool, y_pred: Any = None, **_: Any) -> None:  # noqa: ARG002, FBT001
         if not training:
-            self.judged.append((y_pred, *batch[1]))
+            self.judged.append((y_pred.cpu(), *batch[1]))  # not all devices have numbers of 64 bits
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         logits, targets, weights = (torch.cat(each) for each in zip(*self.judged, strict=True))
@@ -195,11 +194,11 @@ def train(
 ) -> Trained:
     """Train the module in place; its weights are averages over about the last epoch.
 
-    With ``judged`` rows it stops when their loss has not fallen by ``tol`` for ``patience`` epochs, and keeps the
-    weights of the best epoch; without, when the loss of the rows learned from has not. The loss of classes is that at
-    the best temperature. After more than half of the patience the learning rate falls: the passes that follow settle
-    what the larger steps leave to chance. ``agree`` makes one number of those of several processes, which then stop,
-    and take smaller steps, together.
+    With ``judged`` rows, of which one has a weight, it stops when their loss has not fallen by ``tol`` for ``patience``
+    epochs, and keeps the weights of the best epoch; without, when the loss of the rows learned from has not. The loss
+    of classes is that at the best temperature. After more than half of the patience the learning rate falls: the passes
+    that follow settle what the larger steps leave to chance. ``agree`` makes one number of those of several processes,
+    which then stop, and take smaller steps, together.
     """
     monitor = "train_loss" if judged is None else "valid_loss"
     is_tempered = judged is not None and not judged.targets.is_floating_point()

@@ -202,14 +202,6 @@ def train(
     """
     monitor = "train_loss" if judged is None else "valid_loss"
     is_tempered = judged is not None and not judged.targets.is_floating_point()
-    slow = LRScheduler(
-        policy="ReduceLROnPlateau",
-        monitor=monitor,
-        factor=_SLOWER,
-        patience=patience // 2,
-        threshold=tol,
-        threshold_mode="abs",
-    )
     stop = EarlyStopping(
         monitor=monitor,
         patience=patience,
@@ -228,13 +220,7 @@ def train(
         iterator_valid=_Batches,
         iterator_valid__batch_size=_JUDGED_AT_ONCE,
         train_split=None if judged is None else predefined_split(judged),
-        callbacks=[
-            ("averaged", _Averaged()),
-            *([("tempered", _Tempered())] if is_tempered else []),
-            ("agreed", _Agreed(monitor, agree)),
-            ("slow", slow),
-            ("stop", stop),
-        ],
+        callbacks=[*_before_stopping(monitor, agree, patience, tol, is_tempered=is_tempered), ("stop", stop)],
         verbose=0,
         **settings,
     )
@@ -248,3 +234,22 @@ def train(
     net.notify("on_train_end", X=learned, y=None)
     best = net.history[stop.best_epoch_ - 1] if is_tempered and stop.best_epoch_ else {}
     return Trained(len(net.history), agree(best.get("temperature", 1.0)))
+
+
+def _before_stopping(
+    monitor: str, agree: Callable[[float], float], patience: int, tol: float, *, is_tempered: bool
+) -> Iterator[tuple[str, Callback]]:
+    """Yield what acts on an epoch before it is decided whether that was the last, in this order."""
+    yield "averaged", _Averaged()
+    if is_tempered:
+        yield "tempered", _Tempered()
+    yield "agreed", _Agreed(monitor, agree)
+    slow = LRScheduler(
+        policy="ReduceLROnPlateau",
+        monitor=monitor,
+        factor=_SLOWER,
+        patience=patience // 2,
+        threshold=tol,
+        threshold_mode="abs",
+    )
+    yield "slow", slow

@@ -38,6 +38,8 @@ __all__ = [
 
 _RARE = "least populated class"
 """What scikit-learn says when it cannot hold rows back by class, because a class has one row."""
+_TOO_FEW = "equal to the number of classes"
+"""What it says when those that it would hold back are fewer than there are classes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +95,8 @@ def fit_member(job: FitJob, part: Part) -> FittedPart:
     """Fit the template on one partition.
 
     Classes are renumbered without gaps, as some learners refuse gaps; a partition of one class gets a constant, as
-    many learners refuse to fit one.
+    many learners refuse to fit one. Where scikit-learn cannot hold rows back by class, rows that are the only one of
+    their class count twice; where there would be fewer than classes, all are fitted, without early stopping.
     """
     if job.merge is not None:
         return _fit_part(job, job.merge, part)
@@ -106,17 +109,34 @@ def fit_member(job: FitJob, part: Part) -> FittedPart:
         estimator = _prepared(job, seed, _labels_of(job, classes))
         if job.matched_rows is not None:
             estimator = match_updates(estimator, len(part.y), job.matched_rows)
-    doubled = 0
     with measure_usage() as usage, seeded_globals(seed, job.cpus):
-        try:
-            fitted = call_writable(partial(_fit, estimator), part.X, targets, part.weights)
-        except ValueError as error:
-            if _RARE not in str(error):
-                raise
-            X, y, weights, doubled = _doubled_singles(part.X, targets, part.weights)
-            fitted = _fit(estimator, X, y, weights)
+        fitted, doubled = _fit_few(estimator, part.X, targets, part.weights)
     record = fitted_part(fitted, _weight_of(part), usage, seed, classes, doubled)
     return record if classes is not None else replace(record, target_range=_range(part.y))
+
+
+def _fit_few(estimator: Any, X: Any, targets: NDArray[Any], weights: NDArray[np.float64] | None) -> tuple[Any, int]:
+    """Fit, also where rows are too few to hold some back by class; return how many rows were doubled for it, too."""
+    try:
+        return call_writable(partial(_fit, estimator), X, targets, weights), 0
+    except ValueError as error:
+        if _RARE not in str(error) and _TOO_FEW not in str(error):
+            raise
+        is_rare = _RARE in str(error)
+    if is_rare:
+        *doubled_rows, doubled = _doubled_singles(X, targets, weights)
+        try:
+            return _fit(estimator, *doubled_rows), doubled
+        except ValueError as error:
+            if _TOO_FEW not in str(error):
+                raise
+    return call_writable(partial(_fit, _without_early_stopping(estimator)), X, targets, weights), 0
+
+
+def _without_early_stopping(estimator: Any) -> Any:
+    """Return the estimator with early stopping switched off, its own or that of a step."""
+    switches = {name: on for name, on in estimator.get_params().items() if name.rpartition("__")[2] == "early_stopping"}
+    return estimator.set_params(**{name: False for name, on in switches.items() if on})
 
 
 def _range(targets: NDArray[Any]) -> NDArray[np.float64]:

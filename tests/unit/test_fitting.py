@@ -5,10 +5,11 @@ import os
 import pickle
 import warnings
 
+import cloudpickle
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
+from sklearn.ensemble import BaggingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
@@ -230,3 +231,28 @@ def test_each_member_is_reported_as_it_comes():
     assert sorted(record.partition for record in heard) == [0, 1, 2]
     assert [member.partition for member in members] == [1, 2]
     assert [type(failure) for failure in failures] == [MemberFailure]
+
+
+@pytest.mark.parametrize("sizes", [(6, 6, 5), (8, 8, 1), (1, 1, 1)])
+def test_few_rows_of_a_learner_that_stops_early(sizes):
+    """Where the rows that it would hold back are fewer than classes, it is fitted on all, without early stopping."""
+    y = np.repeat(np.arange(3), sizes)
+    X = np.random.default_rng(0).normal(size=(len(y), 3)) + y[:, np.newaxis]
+    learner = make_pipeline(StandardScaler(), HistGradientBoostingClassifier(early_stopping=True, random_state=0))
+    fitted = fit_member(FitJob(template=learner, seed=0, cpus=1, labels=np.arange(3)), Part(0, X, y, None))
+    usual = learner.set_params(histgradientboostingclassifier__early_stopping=False).fit(X, y)
+    assert fitted.doubled_rows == 0
+    assert np.allclose(cloudpickle.loads(fitted.estimator).predict_proba(X), usual.predict_proba(X))
+
+
+def test_other_errors_of_few_rows_are_told():
+    """A learner that says the same and does not stop early keeps its word."""
+
+    class Complains(GaussianNB):
+        def fit(self, X, y):  # noqa: ARG002 - scikit-learn's signature
+            raise ValueError("rows should be equal to the number of classes")
+
+    with pytest.raises(ValueError, match="equal to the number of classes"):
+        fit_member(
+            FitJob(template=Complains(), seed=0, cpus=1, labels=np.arange(3)), Part(0, X[:6], np.arange(6) % 3, None)
+        )

@@ -1,12 +1,16 @@
 """Search spaces: what a user may write, and the defaults of the learners."""
 
+import cloudpickle
 import numpy as np
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
+from sklearn.datasets import make_classification
 
 from partwise.errors import ConfigurationError, InputError, MissingExtraError
+from partwise.fitting import FitJob, fit_member
 from partwise.learners import learner_names, make_learner
 from partwise.learners.spaces import SPACES, Choice, Range
+from partwise.records import Part
 from partwise.search import Space, default_space, read_space
 
 TASKS = [(name, task) for task in ("classification", "regression") for name in learner_names(task) if SPACES.get(name)]
@@ -48,6 +52,21 @@ def test_defaults_can_be_fitted(name):
     for point in (space.grid()[0], space.grid()[-1]):
         model = make_learner(name, "regression", {"n_jobs": 1} | space.parameters(point)).estimator
         assert len(model.fit(X, X.sum(axis=1)).predict(X)) == len(X)
+
+
+CLASSIFIERS = [name for name, task in TASKS if task == "classification"]
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_partitions_of_few_rows(name):
+    """The start of each default space can be fitted on 18 rows of three classes, such as an eighth of a small table."""
+    X, y = make_classification(n_samples=18, n_features=4, n_informative=3, n_redundant=0, n_classes=3, random_state=0)
+    try:
+        learner = make_learner(name, "classification", Space(default_space(name)).example()).estimator
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+    fitted = fit_member(FitJob(template=learner, seed=0, cpus=1, labels=np.arange(3)), Part(0, X, y, None))
+    assert cloudpickle.loads(fitted.estimator).predict(X).shape == (18,)
 
 
 @pytest.mark.parametrize("name", ["gaussian_process", "none_of_them"])

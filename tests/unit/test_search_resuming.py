@@ -11,6 +11,7 @@ from fake_learners import InterruptedOnce, Misbehaves, NotesFits
 from fakes import stop_after
 from partwise import Checkpoint, PartitionedSearchCV, Range
 from partwise.errors import InputError, ModelStoreError, SearchError
+from partwise.search.claiming import claimed
 from partwise.search.searching import Search
 
 X, Y = make_classification(n_samples=300, n_features=5, flip_y=0.1, random_state=0)
@@ -203,3 +204,12 @@ def test_a_study_that_can_no_longer_be_kept(tmp_path):
 
     with pytest.raises(SearchError, match=r"no longer be kept: .*no such table.*partwise resume"):
         _search(LogisticRegression(), tmp_path, n_trials=2).fit(X, Y, observe=break_it)
+
+
+def test_two_processes_do_not_search_in_one_study(tmp_path):
+    """The second is refused before it takes up what the first has under way; when that has ended, it may."""
+    search = _search(LogisticRegression(), tmp_path, n_trials=1)
+    with claimed(search.study), pytest.raises(InputError, match=r"Another process searches in .*study\.db"):
+        search.fit(X, Y)
+    assert len(search.fit(X, Y).trials_) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["members", "study.db"]

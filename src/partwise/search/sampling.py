@@ -25,6 +25,7 @@ __all__ = [
     "make_pruner",
     "make_sampler",
     "open_study",
+    "opening",
     "rungs_of",
     "silent",
     "storing",
@@ -131,7 +132,7 @@ def open_study(storage: str | None, pruner: BasePruner, search: str, *, maximize
         If the database cannot be used, or holds another search.
     """
     place = None if storage is None else without_credentials(storage)
-    with _opening(storage):
+    with opening(storage):
         study = optuna.create_study(
             storage=None if storage is None else _opened(storage),
             pruner=pruner,
@@ -157,12 +158,19 @@ def check_study(storage: str) -> None:
     InputError
         If its driver is not installed, it does not answer, or cannot be written to.
     """
-    with _opening(storage):
+    with opening(storage):
         _opened(storage)
 
 
 @contextmanager
-def _opening(storage: str | None) -> Iterator[None]:
+def opening(storage: str | None) -> Iterator[None]:
+    """Explain a database that cannot be opened.
+
+    Raises
+    ------
+    InputError
+        If it cannot, with what is to be done.
+    """
     try:
         with silent():
             yield

@@ -26,6 +26,7 @@ from partwise.protocols import Combiner, CutTable, Encoder, Executor, Partitione
 from partwise.recipes import Recipe
 from partwise.records import Fidelity, OutputKind
 from partwise.resources import Stopwatch
+from partwise.search.claiming import claimed
 from partwise.search.fidelities import Growth, growth_of
 from partwise.search.judging import Judge, gather_rows, kind_of
 from partwise.search.optimism import corrected_score
@@ -202,7 +203,7 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         """
         growth, space = self._growth(), self._space()
         rows = {"sample_weight": sample_weight, "groups": groups, "time": time}
-        with self._checkpoint() as checkpoint:
+        with self._checkpoint() as checkpoint, claimed(self.study):
             prototype = self._ensemble(self.estimator, self._trial_combiner(), checkpoint)
             prototype.set_params(partitioner=self._trial_partitioner())
             search = self._search(prototype, X, y, rows, space, growth, checkpoint, observe)

@@ -16,7 +16,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from fake_learners import Misbehaves, NotesFits
-from partwise import InlineExecutor, PartitionedClassifier, PartitionedSearchCV, Range
+from partwise import Greedy, InlineExecutor, PartitionedClassifier, PartitionedSearchCV, Range
 from partwise.errors import ConfigurationError, InputError, SearchError
 from partwise.search import search_cv
 
@@ -163,6 +163,16 @@ def test_keep_joins_different_configurations():
     shares = search.best_estimator_.predictor_.weights.reshape(len(params), 4).sum(axis=1)
     assert np.allclose(shares, [weight for _, weight in search.kept_params_])
     assert np.allclose(search.predict_proba(X).sum(axis=1), 1.0)
+
+
+@pytest.mark.parametrize(("combine", "kind"), [("soft", "probability"), ("vote", "vote")])
+def test_keep_selects_by_what_the_ensembles_say(monkeypatch, combine, kind):
+    """Votes are shares of members, no probabilities: configurations of voters are not selected by log loss."""
+    kinds = []
+    learn = Greedy.learn
+    monkeypatch.setattr(Greedy, "learn", lambda self, pool, rows: kinds.append(pool.kind) or learn(self, pool, rows))
+    _fitted(GaussianNB(), NB, keep=2, combine=combine, n_trials=3, reduction_factor=1)
+    assert kinds == [kind]
 
 
 def test_keep_of_values_that_are_arrays():

@@ -197,6 +197,10 @@ class Judge:
         outputs[spoken] = predictor.combine(each[:, spoken])
         return outputs
 
+    def kind_of_combined(self, kind: OutputKind) -> OutputKind:
+        """Return what the combined outputs mean of members that say this: some combiners make votes of it."""
+        return "vote" if kind != "value" and self.combiner.probabilities == "loses" else kind
+
     def score(self, outputs: NDArray[np.float64], kind: OutputKind) -> float:
         """Return the metric on the rows that have outputs, NaN where it is not defined."""
         return self.statistic(outputs, kind)(np.ones(len(outputs)))
@@ -207,12 +211,11 @@ class Judge:
         Parameters
         ----------
         kind
-            What members say; a combiner that loses probabilities makes votes of it.
+            What members say.
         """
         rows = np.flatnonzero(~np.isnan(outputs[:, 0]))
-        if kind != "value" and self.combiner.probabilities == "loses":
-            kind = "vote"
-        truth, said = Truth(self.rows.y[rows], self.n_classes), Outputs.from_array(outputs[rows], kind)
+        said = Outputs.from_array(outputs[rows], self.kind_of_combined(kind))
+        truth = Truth(self.rows.y[rows], self.n_classes)
         check_outputs(truth, said)
         statistic = self.metric.prepare(truth, said)
         weights = np.ones(len(rows)) if self.rows.weights is None else self.rows.weights[rows]

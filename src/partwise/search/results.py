@@ -131,7 +131,7 @@ def kept_of(
     configurations = tuple(
         Member(partition=place, estimator=None, classes=None, content_digest="") for place in range(len(alike))
     )
-    pool = MemberPool(configurations, judge.n_classes, kind)
+    pool = MemberPool(configurations, judge.n_classes, judge.kind_of_combined(kind))
     weights = Greedy().learn(pool, evidence).weights
     if np.ptp(weights) == 0:
         return [(trial, 1.0) for trial in alike[:keep]]

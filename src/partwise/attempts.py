@@ -10,7 +10,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from partwise.errors import ConfigurationError, InputError, StepTimeoutError
+from partwise.errors import ConfigurationError, InputError, StepTimeoutError, UnwritableError
 from partwise.records import FailureReason, Task, TaskFailure, TaskOutcome
 
 __all__ = ["attempt", "failure_of", "input_error_of", "moved_between", "run_in_process", "timeout_error_of"]
@@ -31,9 +31,11 @@ def failure_of(error: BaseException, reason: FailureReason = "error") -> TaskFai
 
 def input_error_of(failure: TaskFailure) -> InputError | None:
     """Return the error where a worker found that something that was given is wrong, None for any other failure."""
-    if failure.error_type not in {InputError.__name__, ConfigurationError.__name__}:
-        return None
-    return InputError(failure.message)
+    if failure.error_type == UnwritableError.__name__:
+        return UnwritableError(failure.message)
+    if failure.error_type in {InputError.__name__, ConfigurationError.__name__}:
+        return InputError(failure.message)
+    return None
 
 
 def timeout_error_of(outcome: TaskOutcome) -> StepTimeoutError | None:

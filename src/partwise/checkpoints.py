@@ -219,6 +219,12 @@ class KeptMembers:
             return outcome
         return replace(outcome, value=self.keep(outcome.id, fitted, for_driver=for_driver))
 
+    def discard(self) -> None:
+        """Delete the members, of which nobody will want any; a worker that still fits one no longer sees the place."""
+        filesystem, folder = self._where
+        with suppress(OSError):  # what is left does no harm
+            filesystem.delete_dir(folder)
+
     def sees(self) -> bool:
         """Return whether this process sees the place that the driver sees."""
         filesystem, folder = self._where

@@ -2,7 +2,8 @@
 
 PartwiseError
 ├── InputError (ValueError)          something that was given is wrong; the command line exits with 2
-│   └── ConfigurationError           several wrong settings, reported together
+│   ├── ConfigurationError           several wrong settings, reported together
+│   └── UnwritableError              a file cannot be written, such as for want of room
 ├── MemberFitError (RuntimeError)    a member could not be fitted
 ├── SearchError (RuntimeError)       no trial of a search gave a score, or its database failed
 ├── PredictionError (RuntimeError)   a member gave outputs that cannot be combined
@@ -36,6 +37,7 @@ __all__ = [
     "StepTimeoutError",
     "TableError",
     "TrackerUnavailableError",
+    "UnwritableError",
     "several_values",
     "unknown_choice",
 ]
@@ -60,6 +62,10 @@ class ConfigurationError(InputError):
 
     def __reduce__(self) -> tuple[type["ConfigurationError"], tuple[tuple[str, ...]]]:
         return type(self), (self.mistakes,)
+
+
+class UnwritableError(InputError):
+    """A file cannot be written, such as for want of room; what was finished before stays."""
 
 
 class Mistakes:

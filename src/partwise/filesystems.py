@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from partwise.credentials import without_credentials
-from partwise.errors import InputError
+from partwise.errors import InputError, UnwritableError
 
 __all__ = ["WILD", "Folder", "below", "new_file", "open_filesystem", "read_whole", "write_small", "write_whole"]
 
@@ -132,14 +132,14 @@ def write_whole(filesystem: fs.FileSystem, path: str, data: bytes) -> None:
 
     Raises
     ------
-    InputError
+    UnwritableError
         If it cannot be written.
     """
     try:
         with new_file(filesystem, path) as file:
             file.write(data)
     except OSError as error:
-        raise InputError(
+        raise UnwritableError(
             f"{path!r} cannot be written ({len(data) / 1e6:,.1f} MB): {error.strerror or error}. Make room there, or "
             "give another place; a run goes on with `partwise resume`."
         ) from error

@@ -128,11 +128,15 @@ class Unseen:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One piece of work for an Executor: an id for the caller, the payload, and its rows (for progress)."""
+    """One piece of work for an Executor: an id for the caller, the payload, and its rows (for progress).
+
+    One that is ``alone`` is not sent together with others, however short the last ones were.
+    """
 
     id: int
     payload: Any
     rows: int = 0
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,6 +73,16 @@ def test_every_task_has_one_outcome(make):
     assert sorted(found) == [(i, 3 * i, i % 5) for i in range(300)]
 
 
+def test_tasks_that_are_alone_are_not_sent_together():
+    """However short they are: no more are drawn than tasks that workers have, or wait for next."""
+    drawn, ahead, executor = [], [], RayExecutor()
+    tasks = (drawn.append(number) or Task(number, number, alone=True) for number in range(200))
+    for n_got, _ in enumerate(executor.run(scale, 3, tasks)):
+        ahead.append(len(drawn) - n_got)
+    assert max(ahead) <= 2 * executor.slots
+    assert len(ahead) == 200
+
+
 @every_executor
 def test_no_tasks_no_outcomes(make):
     """Without tasks nothing comes, and nothing waits."""

@@ -9,10 +9,12 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.datasets import make_classification
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.naive_bayes import GaussianNB
 
 from commands import run_here
-from partwise import PartitionedClassifier, scan
+from partwise import PartitionedClassifier, PartitionedSearchCV, Range, scan
 from partwise.config import CompareConfig
 from partwise.errors import InputError
 from partwise.experiment import compare
@@ -129,3 +131,22 @@ def test_a_store_that_holds_tables_may_be_one_that_can_only_be_read(small_disk):
     subprocess.run([MOUNT, "-o", "remount,ro", str(small_disk)], check=True)
     PartitionStore(str(small_disk / "store")).check_usable()
     assert len(model.fit(scan(rows, target="kind")).members_) == 2
+
+
+def test_a_full_disk_ends_no_trial(small_disk, tmp_path):
+    """The search stops and says why; with more room the same search goes on, and no trial has failed."""
+    X, y = make_classification(n_samples=2_000, flip_y=0.3, random_state=0)
+    search = PartitionedSearchCV(
+        RandomForestClassifier(n_estimators=60),
+        {"max_features": Range(0.1, 1.0)},
+        n_trials=4,
+        n_partitions=2,
+        executor="inline",
+        random_state=0,
+        study=f"sqlite:///{tmp_path}/study.db",
+        checkpoint=str(small_disk / "members"),
+    )
+    with pytest.raises(InputError, match="No space left on device"):
+        search.fit(X, y)
+    subprocess.run([MOUNT, "-o", "remount,size=60m", str(small_disk)], check=True)
+    assert {trial.state for trial in search.fit(X, y).trials_} <= {"finished", "pruned"}

@@ -203,6 +203,8 @@ class Flight:
         batch: list[Task] = []
         while len(batch) < self.batch_size and (task := next(waiting, None)) is not None:
             batch.append(task)
+            if task.alone:
+                break
         if not batch and self.limits.speculate:
             return self._slow()
         return batch

@@ -18,14 +18,16 @@ from optuna import Study, Trial
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
+from partwise.attempts import input_error_of
 from partwise.checkpoints import Checkpoint, KeptMembers
-from partwise.errors import InputError
+from partwise.errors import InputError, UnwritableError
 from partwise.learners.checking import with_parameters
 from partwise.permutation import KeyedPermutation
 from partwise.prediction import value_of
 from partwise.protocols import CutTable, Executor
 from partwise.records import Member, OutputKind, Task, TaskFailure, TaskOutcome
 from partwise.search.judging import Judge, JudgedRows, kind_of
+from partwise.search.leftovers import Leftovers
 from partwise.search.records import SearchPlan, SearchTrial, TrialState
 from partwise.search.sampling import make_sampler, silent, storing
 from partwise.search.units import Bench, UnitResult, UnitWork, fit_and_ask
@@ -89,6 +91,8 @@ class Search:
         self._n_units = 0
         self._lent: dict[int, Callable[[], Any]] = {}
         self._readable = self.checkpoint.trust
+        asked_again, maximize = self.unused is None, self.judge.metric.greater_is_better
+        self._leftovers = Leftovers(self.plan, asked_again=asked_again, maximize=maximize)
         self._ends: float | None = None
 
     def run(self) -> list[SearchTrial]:
@@ -131,7 +135,7 @@ class Search:
         if self._is_over() or (self.plan.one_by_one and self._units and not self._waiting):
             raise StopIteration
         while (unit := self._free()) is None:
-            if not self._begin():
+            if len(self._units) >= max(1, self.executor.slots) or not self._begin():
                 raise StopIteration
         self._waiting.remove(unit)
         number, partition = unit
@@ -141,7 +145,8 @@ class Search:
         work = self._unit(running.template, running.kind, running.kept, partition, there, asked)
         self._n_units += 1
         self._units[self._n_units] = (number, partition)
-        return Task(self._n_units, work, int(self.cut.partitions.sizes[partition]))
+        # Alone: what comes of it decides what is begun next, and the next configuration may take far longer.
+        return Task(self._n_units, work, int(self.cut.partitions.sizes[partition]), alone=True)
 
     def _free(self) -> tuple[int, int] | None:
         """Return the first unit whose member is not being fitted for another trial of the same parameters."""
@@ -171,6 +176,8 @@ class Search:
         if self.plan.sampler == "grid":
             for point in self.plan.space.grid(self._grid_order()):
                 self.study.enqueue_trial(point, skip_if_exists=True)
+        for ended in self.trials():
+            self._leftovers.after(ended, None, ())
         for frozen in known:
             has_stopped = _TOLD in frozen.user_attrs
             if frozen.state == OptunaState.RUNNING and not (has_stopped and self._is_over()):
@@ -225,6 +232,8 @@ class Search:
         if running is None:
             return  # the trial has failed elsewhere, or this is a copy
         if outcome.failure is not None:
+            if isinstance(unwritable := input_error_of(outcome.failure), UnwritableError):
+                raise unwritable  # no trial is to blame: with more room it goes on
             state: TrialState = "timed_out" if outcome.failure.reason == "timeout" else "failed"
             self._end(number, state, reason=_why(outcome.failure))
             return
@@ -239,16 +248,16 @@ class Search:
         spokesman = _spokesman(partition, result, running.there.get(partition))
         alike = [other for other, each in self._running.items() if each.kept.key == running.kept.key]
         for other in alike:
-            if other == number or (other, partition) in self._waiting:
+            if partition not in self._running[other].said:
                 self._hear(other, partition, spokesman, self._spread(partition, self.judge.rows, result.outputs))
 
     def _hear(self, number: int, partition: int, member: Member, outputs: NDArray[np.float64]) -> None:
-        """Take what a member says, and judge the trial where it was the last of its rung."""
+        """Take what a member says, and judge the trial where it was the last of a rung, or of several."""
         running = self._running[number]
         running.said[partition], running.members[partition] = outputs, member
         if (number, partition) in self._waiting:
             self._waiting.remove((number, partition))
-        if all(each in running.said for each in self._places(running)):
+        while number in self._running and all(each in running.said for each in self._places(running)):
             self._judge(number, running)
 
     def _judge(self, number: int, running: _Running) -> None:
@@ -277,19 +286,18 @@ class Search:
             self._outputs[number] = running.outputs
         self._waiting = deque(unit for unit in self._waiting if unit[0] != number)
         self._units = {unit: of for unit, of in self._units.items() if of[0] != number}
-        self._tell(
-            running.trial,
-            SearchTrial(
-                number=number,
-                params=running.params,
-                state=state,
-                scores=running.scores,
-                cpu_seconds=running.cpu_seconds,
-                n_fits=running.n_fits,
-                started=running.started,
-                reason=reason,
-            ),
+        ended = SearchTrial(
+            number=number,
+            params=running.params,
+            state=state,
+            scores=running.scores,
+            cpu_seconds=running.cpu_seconds,
+            n_fits=running.n_fits,
+            started=running.started,
+            reason=reason,
         )
+        self._tell(running.trial, ended)
+        self._leftovers.after(ended, running.kept, {each.kept.key for each in self._running.values()})
 
     def outputs(self, trials: Sequence[SearchTrial]) -> dict[int, NDArray[np.float64]]:
         """Return the combined outputs on the judged rows of trials that were judged, by number.

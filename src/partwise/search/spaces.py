@@ -137,6 +137,12 @@ class Space:
         ]
 
     @property
+    def is_endless(self) -> bool:
+        """Whether a sampler hardly ever draws the same parameters twice."""
+        floats = (each for each in self.distributions.values() if isinstance(each, FloatDistribution))
+        return any(each.step is None and not each.single() for each in floats)
+
+    @property
     def grid_size(self) -> int:
         """The number of combinations of the grid."""
         return prod(len(_points(distribution)) for distribution in self.distributions.values())

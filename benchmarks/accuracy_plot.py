@@ -39,6 +39,7 @@ class _Dot:
     points: float
     colour: str
     filled: bool = True
+    marker: str = "o"
 
 
 def draw(works: Sequence[Work], records: Sequence[Record], path: Path) -> None:
@@ -67,18 +68,25 @@ def _works_dots(works: Sequence[Work], records: Sequence[Record]) -> list[_Dot]:
         found = of_work(work, records)
         for name, record in found.items():
             gain = difference(record, work, found)
-            if not record["ensemble"] or gain is None or "fit_seconds" not in found.get(ONE, {"fit_seconds": 0}):
+            is_rival = work.rung(name).is_rival
+            if (
+                not (record["ensemble"] or is_rival)
+                or gain is None
+                or "fit_seconds" not in found.get(ONE, {"fit_seconds": 0})
+            ):
                 continue
             measured = ONE in found
             speed = speedup(record, found[ONE]) if measured else work.published[0][2] / record["fit_seconds"]
-            dots.append(_Dot(f"{work.name}: {name}", speed, _POINTS * gain, PALETTE[place % len(PALETTE)], measured))
+            colour, marker = PALETTE[place % len(PALETTE)], "s" if is_rival else "o"
+            dots.append(_Dot(f"{work.name}: {name}", speed, _POINTS * gain, colour, measured, marker))
     return dots
 
 
 def _draw_works(axis: Axes, dots: list[_Dot]) -> list[_Dot]:
     _scatter(axis, dots)
     hollow = "" if all(dot.filled for dot in dots) else "; hollow: beside the published time of one model"
-    axis.set_title(f"Rungs beside one model{hollow}", loc="left", fontsize=11)
+    rivals = "; squares: one cheaper model" if any(dot.marker == "s" for dot in dots) else ""
+    axis.set_title(f"Rungs beside one model{hollow}{rivals}", loc="left", fontsize=11)
     return dots
 
 
@@ -110,7 +118,7 @@ def _scatter(axis: Axes, dots: Sequence[_Dot]) -> None:
     axis.axvline(1, color="grey", linewidth=0.8)
     for dot in dots:
         style = "full" if dot.filled else "none"
-        axis.plot([dot.speed], [dot.points], "o", color=dot.colour, fillstyle=style, markersize=_DOT)
+        axis.plot([dot.speed], [dot.points], dot.marker, color=dot.colour, fillstyle=style, markersize=_DOT)
     axis.set_xscale("log")
     axis.set_yscale("symlog", linthresh=_LINEAR, linscale=1.5)
     axis.margins(x=0.2, y=0.18)

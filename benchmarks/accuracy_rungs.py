@@ -36,6 +36,8 @@ class Rung:
     plan
         From the records of the work so far to the learner's ``params`` and further ``settings``; None where there
         is nothing to measure.
+    is_rival
+        Whether it is one model that is cheaper for another reason, and stands beside the ensembles in the plot.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Rung:
     cores: int | None = None
     after: str | None = None
     plan: Callable[[Records], dict[str, Any] | None] = lambda _: {}
+    is_rival: bool = False
 
     @property
     def phase(self) -> int:

@@ -16,6 +16,8 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
+from partwise.learners import make_learner
+
 __all__ = ["works"]
 
 _COVTYPE = 581_012
@@ -64,6 +66,14 @@ def _svc_40k() -> Work:
     learner = partial(SVC, C=10)
     rungs = [Rung(name=ONE, estimator=learner)]
     rungs += [Rung(name=f"clustered, route, k={k}", estimator=learner, settings=_routed(k)) for k in (16, 32, 48)]
+    rungs += [
+        Rung(
+            name=f"one model, {name}, {params[size]:,} features",
+            estimator=partial(_kernel, name, params),
+            is_rival=True,
+        )
+        for name, size, params in _APPROXIMATIONS
+    ]
     if find_spec("sklearnex") is not None:
         rungs.append(Rung(name="one model, scikit-learn-intelex", estimator=_accelerated_svc))
         name = "clustered, route, k=16, scikit-learn-intelex members"
@@ -76,6 +86,18 @@ def _svc_40k() -> Work:
         "scikit-learn-intelex where it is installed",
         reached=_ensembles_only(_svc_40k_reached),
     )
+
+
+_APPROXIMATIONS = [
+    ("nystroem", "nystroem__n_components", {"nystroem__n_components": 300}),
+    ("nystroem", "nystroem__n_components", {"nystroem__n_components": 2_000}),
+    ("random_features", "features__n_components", {"features__n_components": 1_000}),
+]
+"""Name of the learner and of the parameter that says how many features stand for the kernel, and its parameters."""
+
+
+def _kernel(name: str, params: dict[str, Any]) -> Any:
+    return make_learner(name, "classification", params | {"linear__C": 10}).estimator
 
 
 def _accelerated_svc() -> Any:

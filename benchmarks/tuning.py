@@ -50,8 +50,8 @@ WORKS = {
     "svc/electricity": ("svc", "electricity.parquet", "class", 10_000),
     "hist_gradient_boosting/electricity": ("hist_gradient_boosting", "electricity.parquet", "class", 30_000),
 }
-"""Name to learner, table, target and training rows. The last two came when all settings of the search were decided, which
-the others had helped to choose."""
+"""Name to learner, table, target and training rows. The last two came when all settings of the search were decided,
+which the others had helped to choose."""
 
 
 class Results:

@@ -13,6 +13,9 @@ __all__ = ["configured", "member_seed", "seeded_globals", "translate_class_weigh
 
 _SEEDS = 2**31 - 1
 
+_CLASS_WEIGHTS = {"class_weight", "class_weights"}
+"""Scikit-learn's name, and CatBoost's."""
+
 
 def member_seed(seed: int, partition: int) -> int:
     """Return the seed of one member: a function of the run's seed and the partition alone."""
@@ -60,13 +63,13 @@ def seeded_globals(seed: int, cpus: int) -> Iterator[None]:
 
 
 def translate_class_weights(estimator: Any, labels: NDArray[Any]) -> None:
-    """Rewrite ``class_weight`` dictionaries from the user's labels to the member's class numbers."""
+    """Rewrite dictionaries of class weights from the user's labels to the member's class numbers."""
     if not hasattr(estimator, "get_params"):
         return
     settings = {
         name: {code: value[label] for code, label in enumerate(labels.tolist()) if label in value}
         for name, value in estimator.get_params(deep=True).items()
-        if name.rpartition("__")[2] == "class_weight" and isinstance(value, Mapping)
+        if name.rpartition("__")[2] in _CLASS_WEIGHTS and isinstance(value, Mapping)
     }
     if settings:
         estimator.set_params(**settings)

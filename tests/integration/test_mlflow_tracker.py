@@ -220,6 +220,19 @@ def test_a_child_that_was_begun_is_ended(tracker, client, uri, tmp_path):
     assert children["trial 0"].data.tags["partwise.state"] == "pruned"
 
 
+def test_very_many_trials_are_one_table(tracker, client, monkeypatch, tmp_path):
+    """Beyond the number that is shown as children, trials are rows of a table, and a tag says so."""
+    monkeypatch.setattr("partwise.trackers.mlflow_runs._MOST_TRIALS", 2)
+    trial = {"event": "trial_ended", "time": 1003.0, "params": {"C": 1.0}, "state": "pruned", "reason": ""}
+    trial |= {"scores": {"1": 0.7}, "cpu_seconds": 0.1, "started": 1002.0}
+    tracker.write([_started(), *(trial | {"number": number} for number in range(3))])
+    tracker.close("finished")
+    assert client.search_runs([tracker._experiment_id], f"tags.`mlflow.parentRunId` = '{tracker.run_id}'") == []
+    table = json.loads(Path(client.download_artifacts(tracker.run_id, "trials.json", tmp_path)).read_text())
+    assert len(table["data"]) == 3
+    assert "more than 2 trials" in client.get_run(tracker.run_id).data.tags["partwise.trials_logged_as"]
+
+
 def test_the_comparison_is_metrics_of_the_parent(tracker, client):
     """Scores and costs of both models, their difference and the verdict stand on the parent; nulls are left out."""
     tracker.write([_started(), {"event": "comparison", "time": 1020.0, "comparison": COMPARISON}])

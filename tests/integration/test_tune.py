@@ -168,6 +168,74 @@ def test_the_run_directory_has_plots_table_and_model(tuned):
     assert (predicted == wine_table()["cultivar"]).mean() > 0.7
 
 
+REFUSES = """
+from sklearn.tree import DecisionTreeClassifier
+
+
+class NoTwo(DecisionTreeClassifier):
+    def fit(self, X, y, sample_weight=None):
+        if self.max_depth == 2:
+            raise ValueError("two is too few")
+        return super().fit(X, y, sample_weight)
+"""
+
+
+@pytest.fixture(scope="module")
+def gone_on_with(tmp_path_factory, ray_session):  # noqa: ARG001 - it runs there
+    """A search of three trials, and one of six in its study, each in a run directory of its own: folder and records."""
+    folder = tmp_path_factory.mktemp("study")
+    wine_table().to_csv(folder / "wine.csv", index=False)
+    (folder / "trees.py").write_text(REFUSES)
+    (folder / "space.toml").write_text("[max_depth]\nvalues = [1, 2, 3, 4, 5, 6]\n")
+    always = ["tune", "wine.csv", "--target", "cultivar", "--learner", "trees.py:NoTwo", "--space", "space.toml"]
+    always += ["--sampler", "grid", "--reduction-factor", "1", "--partitions", "2", "--keep", "2", "--one-by-one"]
+    always += ["--budget", "5m", "--study", f"sqlite:///{folder}/own.db", "--json"]
+    runs = [run_here(folder, *always, "--trials", trials, "--output", f"run{trials}") for trials in (3, 6)]
+    assert [run.returncode for run in runs] == [0, 0], runs[-1].stderr
+    return folder, *(json.loads(run.stdout) for run in runs)
+
+
+def test_more_trials_go_on_with_a_study(gone_on_with):
+    """Those that ended are in the second record as they are in the first, and none is tried again."""
+    folder, first, second = gone_on_with
+    what = ("number", "params", "state", "scores", "started")
+    told = [[[trial[each] for each in what] for trial in record["trials"]] for record in (first, second)]
+    assert told[1][:3] == told[0]
+    assert sorted(trial["params"]["max_depth"] for trial in second["trials"]) == [1, 2, 3, 4, 5, 6]
+    assert not (folder / "run6" / "study.db").exists()
+
+
+def test_what_the_command_was_told_is_what_it_does(gone_on_with):
+    """Sampler, reduction factor and kept configurations of the record; it has no note of trials side by side."""
+    _, _, record = gone_on_with
+    assert (record["sampler"], record["reduction_factor"], len(record["kept"])) == ("grid", 1, 2)
+    assert record["ensemble"]["n_members"] == 4
+    assert not any("side by side" in note for note in record["notes"])
+
+
+def test_a_trial_that_failed_is_told_with_its_reason(gone_on_with):
+    """Among the notes, by number, with what the learner said; the others are not among them."""
+    _, _, record = gone_on_with
+    failed = next(trial["number"] for trial in record["trials"] if trial["params"]["max_depth"] == 2)
+    told = [note for note in record["notes"] if note.startswith("Trial ")]
+    assert told == [f"Trial {failed} failed: ValueError: two is too few"]
+
+
+def test_mlflow_has_what_the_search_found(gone_on_with):
+    """The best configuration as tags; how many trials ended how, and what each parameter decides, as metrics."""
+    folder, _, record = gone_on_with
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("partwise")
+    runs = client.search_runs([experiment.experiment_id], "metrics.n_trials = 6")
+    assert len(runs) == 1
+    data = runs[0].data
+    assert data.tags["partwise.best.max_depth"] == str(record["best_params"]["max_depth"])
+    assert (data.metrics["n_trials_finished"], data.metrics["n_trials_failed"]) == (5, 1)
+    assert data.metrics["best_score"] == record["best_score"]
+    assert data.metrics["importance.max_depth"] == record["importances"]["max_depth"] > 0
+    assert (folder / "run6" / "plots" / "importance.png").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

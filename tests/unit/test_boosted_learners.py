@@ -148,3 +148,12 @@ def test_members_know_their_categories():
         HistGradientBoostingClassifier(max_iter=2), n_partitions=2, encoder=encoder, executor="inline"
     ).fit(table, [colour in "rb" for colour in table["colour"]])
     assert [member.estimator.is_categorical_.tolist() for member in model.members_] == [[False, True]] * 2
+
+
+def test_class_weights_of_catboost_keep_their_labels():
+    """A dictionary of string labels counts in the members: a class that weighs a thousand times more is predicted."""
+    X = np.random.default_rng(0).normal(size=(80, 2))
+    y = np.array(["no", "yes"])[(X[:, 0] > 0.5).astype(int)]
+    learner = make_learner("catboost", "classification", {"iterations": 5, "class_weights": {"yes": 1000.0, "no": 1.0}})
+    model = PartitionedClassifier(learner.estimator, n_partitions=2, executor="inline", random_state=0).fit(X, y)
+    assert (model.predict(X) == "yes").mean() > (y == "yes").mean() + 0.1

@@ -172,3 +172,32 @@ def test_a_trial_that_went_on_is_recorded_as_it_ended(recorder):
     recorder.trial(_trial(0, "stopped", 0.8))
     recorder.trials([_trial(0, "finished", 0.8, 0.9)])
     assert [event["state"] for event in recorder.directory.events()] == ["stopped", "finished"]
+
+
+SETTINGS = {
+    "trials": ("n_trials", 7),
+    "sampler": ("sampler", "random"),
+    "fidelity": ("fidelity", "rows"),
+    "reduction_factor": ("reduction_factor", 3),
+    "budget": ("budget", 9.0),
+    "metric": ("scoring", "roc_auc"),
+    "keep": ("keep", 4),
+    "one_by_one": ("one_by_one", True),
+    "study": ("study", "sqlite:///elsewhere.db"),
+    "partitions": ("n_partitions", 5),
+    "cpus_per_member": ("cpus_per_member", 2),
+    "seed": ("random_state", 11),
+}
+
+
+@pytest.mark.parametrize(("setting", "expected"), SETTINGS.items())
+def test_the_search_is_as_it_was_asked_for(setting, expected, recorder):
+    """Each option of the command reaches the search, and none of them is what it would be without."""
+    searches = []
+    for asked in ({}, {setting: expected[1]}):
+        config = TuneConfig.checked(data="t.csv", target="y", learner="tree", **asked)
+        searches.append(
+            _make_search(config, make_setup(config, "classification", 2, 1_000), executor_of(config), recorder)
+        )
+    usual, search = searches
+    assert getattr(search, expected[0]) == expected[1] != getattr(usual, expected[0])

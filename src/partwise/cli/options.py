@@ -34,7 +34,8 @@ Combine = Annotated[
     str | None,
     typer.Option(
         help="soft (default for classes), vote, mean[:bounded] (default), median, weighted[:score], stack, greedy; "
-        "route[:NEIGHBOURS] for clustered; pool for what can be merged exactly; auto[:BUDGET] tries what suits."
+        "route[:NEIGHBOURS] for clustered; pool for what can be merged exactly; "
+        "average_weights for networks that started alike; auto[:BUDGET] tries what suits."
     ),
 ]
 Replication = Annotated[int, typer.Option(help="To how many partitions each row goes.")]

@@ -138,7 +138,8 @@ def _place_labels(figure: Figure, axis: Axes, dots: Sequence[_Dot]) -> None:
     spots = axis.transData.transform([(dot.speed, dot.points) for dot in dots])
     taken = [Bbox.from_extents(*(spot - scale * _DOT / 2), *(spot + scale * _DOT / 2)) for spot in spots]
     inside = axis.get_window_extent(renderer)
-    for dot, spot in zip(dots, spots, strict=True):
+    fastest_first = sorted(zip(dots, spots, strict=True), key=lambda each: -each[0].speed)
+    for dot, spot in fastest_first:
         text = axis.annotate(
             dot.label,
             (dot.speed, dot.points),

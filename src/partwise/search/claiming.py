@@ -34,8 +34,9 @@ def claimed(study: str | None) -> Iterator[None]:
         return
     with opening(study):
         url = make_url(study)
-    if url.get_backend_name() == "sqlite" and url.database not in {None, "", ":memory:"}:
-        with _held_file(study, Path(str(url.database))):
+    database = Path(url.database or "")
+    if url.get_backend_name() == "sqlite" and database.parent.is_dir() and database.name not in {"", ":memory:"}:
+        with _held_file(study, database):
             yield
     elif url.get_backend_name() == "postgresql":
         with opening(study):

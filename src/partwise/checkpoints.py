@@ -61,6 +61,8 @@ class Checkpoint:
 
     place: str
     trust: bool = False
+    owned: bool = False
+    """Whether nothing but one search keeps members there, so that it may delete them."""
 
     def opened(self, job: FitJob, cut: CutTable) -> "KeptMembers":
         """Return the members of these rows, this cut and these settings.

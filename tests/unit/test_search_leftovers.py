@@ -19,7 +19,7 @@ def _search(tmp_path, space=RANGE, **settings):
         "sampler": "random",
         "executor": "inline",
         "random_state": 0,
-        "checkpoint": Checkpoint(str(tmp_path / "members"), trust=True),
+        "checkpoint": Checkpoint(str(tmp_path / "members"), trust=True, owned=True),
     }
     return PartitionedSearchCV(GaussianNB(), space, **defaults | settings)
 

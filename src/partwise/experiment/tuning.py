@@ -164,7 +164,7 @@ def _make_search(config: TuneConfig, setup: Setup, executor: RayExecutor, record
         random_state=config.seed,
         storage=config.storage,
         # What this run writes itself may hold code; what an earlier process left only where the user trusts it.
-        checkpoint=replace(checkpoint, trust=checkpoint.trust or not recorder.goes_on),
+        checkpoint=replace(checkpoint, owned=True, trust=checkpoint.trust or not recorder.goes_on),
     )
 
 

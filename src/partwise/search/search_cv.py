@@ -263,7 +263,7 @@ class PartitionedSearchCV(MetaEstimatorMixin, BaseEstimator):
         """Yield where members are kept: the final ensemble takes over those of its configuration."""
         if self.checkpoint is None:
             with tempfile.TemporaryDirectory(prefix="partwise-search-") as place:
-                yield Checkpoint(place, trust=True)  # nobody else writes there
+                yield Checkpoint(place, trust=True, owned=True)  # nobody else writes there
         else:
             given = self.checkpoint
             yield given if isinstance(given, Checkpoint) else Checkpoint(str(given))

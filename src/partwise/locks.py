@@ -1,4 +1,4 @@
-"""A lock with an owner and a heartbeat: by files alone, on any disk or bucket that lists what was written.
+"""Locks: of the system, on one machine; and with an owner and a heartbeat, by files alone, on any disk or bucket.
 
 Whoever wants the lock writes a claim of its own, and then looks for others. Of two who do so at the same time at least
 one sees the other's claim, as it was written before its own look; who sees one withdraws. That takes no conditional
@@ -12,15 +12,17 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from partwise.errors import InputError, PartwiseError
 from partwise.filesystems import Folder, write_small
 
-__all__ = ["RunLock", "is_claim"]
+__all__ = ["RunLock", "held_file", "is_claim"]
 
 _BEGIN, _END = "owner-", ".json"
 _BEAT_SECONDS = 10.0
@@ -152,6 +154,38 @@ class RunLock:
                 if time.monotonic() - last > _GONE_SECONDS:
                     self._lost.set()
                     return
+
+
+@contextmanager
+def held_file(path: Path, taken: Callable[[], InputError]) -> Iterator[None]:
+    """Hold a file by a lock of the system, which tells the processes of one machine apart at once.
+
+    However the process ends, it is free then. Where no such file can be made, or the file system has no such locks,
+    nothing is held.
+
+    Raises
+    ------
+    InputError
+        What ``taken`` returns, if another process has it; or if the file is another user's, and may not be opened.
+    """
+    lock = FileLock(path, blocking=False)
+    try:
+        if path.parent.is_dir():  # the lock would make it
+            lock.acquire()
+    except Timeout as error:
+        raise taken() from error
+    except (NotImplementedError, OSError) as error:
+        if isinstance(error, PermissionError) and path.exists():
+            raise InputError(
+                f"The lock {path} belongs to another user, and may not be opened: another process may be at work "
+                "there. Wait for it to end; if there is none, delete the file."
+            ) from error
+    try:
+        yield
+    finally:
+        if lock.is_locked:
+            path.unlink(missing_ok=True)
+            lock.release()
 
 
 def is_claim(name: str) -> bool:

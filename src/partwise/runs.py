@@ -12,14 +12,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
 from pyarrow import fs
 
 from partwise.credentials import without_credentials
 from partwise.errors import InputError
 from partwise.filesystems import Folder, below
 from partwise.jsonable import plain
-from partwise.locks import RunLock, is_claim
+from partwise.locks import RunLock, held_file, is_claim
 from partwise.mirrors import BucketMirror, Mirror, NoMirror
 
 __all__ = ["JOURNAL", "RunDirectory", "default_run_directory"]
@@ -171,29 +170,15 @@ class RunDirectory:
         InputError
             If another process has it; its machine and id are named.
         """
-        with self._held_here(), self.lock.held():
+        with held_file(self.path / _LOCK, self._in_use), self.lock.held():
             self.mirror.fetch_records(JOURNAL)  # who had it until now may have written since it was opened
             yield
 
-    @contextmanager
-    def _held_here(self) -> Iterator[None]:
-        """Hold the folder by a lock of the system, which tells the processes of one machine apart at once."""
-        lock = FileLock(self.path / _LOCK, blocking=False)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise InputError(
-                f"The run directory {self.path} is in use by {self.lock.owner()}. Wait for it to end, or give another "
-                "directory."
-            ) from error
-        except (NotImplementedError, OSError):
-            pass  # some file systems have no such locks: claims alone must do
-        try:
-            yield
-        finally:
-            if lock.is_locked:
-                (self.path / _LOCK).unlink(missing_ok=True)
-                lock.release()
+    def _in_use(self) -> InputError:
+        return InputError(
+            f"The run directory {self.path} is in use by {self.lock.owner()}. Wait for it to end, or give another "
+            "directory."
+        )
 
     def write_json(self, name: str, value: Any) -> Path:
         """Write a value as JSON under a name and return the file; a reader sees the old file or the new one."""

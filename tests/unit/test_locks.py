@@ -10,7 +10,7 @@ import pytest
 from partwise import locks
 from partwise.errors import InputError, PartwiseError
 from partwise.filesystems import Folder
-from partwise.locks import RunLock
+from partwise.locks import RunLock, held_file
 
 
 @pytest.fixture
@@ -138,3 +138,38 @@ def test_no_two_hold_it_at_once(folder, monkeypatch):
     for thread in threads:
         thread.join()
     assert all(alone)
+
+
+def _taken():
+    return InputError("another has it")
+
+
+def test_a_held_file_is_held_once_and_goes(tmp_path):
+    """A second one is refused by what it was told to say; afterwards it is free, and no file is left."""
+    path = tmp_path / "some.lock"
+    with held_file(path, _taken), pytest.raises(InputError, match="another has it"), held_file(path, _taken):
+        pytest.fail("it was held twice")
+    with held_file(path, _taken):
+        assert path.exists()
+    assert not path.exists()
+
+
+def test_a_lock_that_may_not_be_opened_holds(tmp_path, monkeypatch):
+    """Another user's file is told, as that one may be at work; where there is none, the folder is read-only."""
+
+    def refuse(_):
+        raise PermissionError
+
+    monkeypatch.setattr("partwise.locks.FileLock.acquire", refuse)
+    with held_file(tmp_path / "none.lock", _taken):
+        pass
+    (tmp_path / "theirs.lock").touch()
+    with pytest.raises(InputError, match=r"theirs\.lock.*another user"), held_file(tmp_path / "theirs.lock", _taken):
+        pytest.fail("it was held")
+    assert (tmp_path / "theirs.lock").exists()
+
+
+def test_no_folder_is_made_for_a_lock(tmp_path):
+    """Where it would lie in a folder that is not there, nothing is held."""
+    with held_file(tmp_path / "nowhere" / "some.lock", _taken):
+        assert not (tmp_path / "nowhere").exists()

@@ -267,7 +267,7 @@ def test_file_systems_without_locks_have_the_claims(run, monkeypatch):
     def refuse(_):
         raise NotImplementedError("no flock here")
 
-    monkeypatch.setattr("partwise.runs.FileLock.acquire", refuse)
+    monkeypatch.setattr("partwise.locks.FileLock.acquire", refuse)
     run.write_json("run.json", {})
     with run.locked(), pytest.raises(InputError, match="in use by process"), RunDirectory.reopen(run.path).locked():
         pass

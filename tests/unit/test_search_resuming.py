@@ -220,3 +220,11 @@ def test_no_folder_is_made_for_a_study(tmp_path):
     with pytest.raises(InputError, match="cannot be kept in"):
         _search(LogisticRegression(), tmp_path, n_trials=1, study=f"sqlite:///{tmp_path}/nowhere/study.db").fit(X, Y)
     assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("other", ["sqlite:///{}/other.db", "sqlite:///file:{}/study.db?uri=true"])
+def test_one_study_by_another_name(tmp_path, other):
+    """A file that is reached by a link, or by a URI, is the same study."""
+    (tmp_path / "other.db").symlink_to(tmp_path / "study.db")
+    with claimed(f"sqlite:///{tmp_path}/study.db"), pytest.raises(InputError, match="Another process"):
+        _search(LogisticRegression(), tmp_path, n_trials=1, study=other.format(tmp_path)).fit(X, Y)

@@ -117,26 +117,33 @@ def fit_member(job: FitJob, part: Part) -> FittedPart:
 
 def _fit_few(estimator: Any, X: Any, targets: NDArray[Any], weights: NDArray[np.float64] | None) -> tuple[Any, int]:
     """Fit, also where rows are too few to hold some back by class; return how many rows were doubled for it, too."""
-    try:
-        return call_writable(partial(_fit, estimator), X, targets, weights), 0
-    except ValueError as error:
-        if _RARE not in str(error) and _TOO_FEW not in str(error):
-            raise
-        is_rare = _RARE in str(error)
-    if is_rare:
-        *doubled_rows, doubled = _doubled_singles(X, targets, weights)
+    rows, doubled, may_double = (X, targets, weights), 0, True
+    while True:
         try:
-            return _fit(estimator, *doubled_rows), doubled
+            return call_writable(partial(_fit, estimator), *rows), doubled
         except ValueError as error:
-            if _TOO_FEW not in str(error):
+            if _RARE in str(error) and may_double:
+                rows, doubled = _doubled_singles(X, targets, weights)
+                may_double = False
+            elif _TOO_FEW in str(error) and (switches := _early_stopping(estimator)):
+                estimator.set_params(**switches)
+                rows, doubled = (X, targets, weights), 0
+            else:
                 raise
-    return call_writable(partial(_fit, _without_early_stopping(estimator)), X, targets, weights), 0
 
 
-def _without_early_stopping(estimator: Any) -> Any:
-    """Return the estimator with early stopping switched off, its own or that of a step."""
-    switches = {name: on for name, on in estimator.get_params().items() if name.rpartition("__")[2] == "early_stopping"}
-    return estimator.set_params(**{name: False for name, on in switches.items() if on})
+def _early_stopping(estimator: Any) -> dict[str, Any]:
+    """Return the parameters that switch early stopping off, where the estimator or a step of it has it on."""
+    params = estimator.get_params() if hasattr(estimator, "get_params") else {}
+    stems = {name: name.rpartition("__")[2] for name in params}
+    on = {name: False for name, stem in stems.items() if stem == "early_stopping" and params[name]}
+    # Without such a switch the number of rounds to wait is the switch.
+    waits = {
+        name: None
+        for name, stem in stems.items()
+        if stem == "n_iter_no_change" and name.removesuffix(stem) + "early_stopping" not in params
+    }
+    return on | {name: None for name in waits if params[name] is not None}
 
 
 def _range(targets: NDArray[Any]) -> NDArray[np.float64]:
@@ -235,8 +242,8 @@ def _fit(estimator: Any, X: Any, y: NDArray[Any], weights: NDArray[np.float64] |
 
 def _doubled_singles(
     X: Any, y: NDArray[Any], weights: NDArray[np.float64] | None
-) -> tuple[Any, NDArray[Any], NDArray[np.float64] | None, int]:
-    """Repeat each row that is the only one of its class, at half its weight where there are weights.
+) -> tuple[tuple[Any, NDArray[Any], NDArray[np.float64] | None], int]:
+    """Repeat each row that is the only one of its class, at half its weight where there are weights; say how many.
 
     Learners that stop early hold rows back by class and need two of each. The alternative, to leave the class out,
     would lose it.
@@ -245,7 +252,7 @@ def _doubled_singles(
     rows = np.concatenate([np.arange(len(y)), single])
     if weights is not None:
         weights = weights[rows] / np.where(np.isin(rows, single), 2.0, 1.0)
-    return take_rows(X, rows), y[rows], weights, len(single)
+    return (take_rows(X, rows), y[rows], weights), len(single)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,12 @@ import cloudpickle
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.ensemble import BaggingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    BaggingClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
@@ -245,10 +250,20 @@ def test_few_rows_of_a_learner_that_stops_early(sizes):
     assert np.allclose(cloudpickle.loads(fitted.estimator).predict_proba(X), usual.predict_proba(X))
 
 
-def test_other_errors_of_few_rows_are_told():
-    """A learner that says the same and does not stop early keeps its word."""
+def test_few_rows_of_boosting_that_waits_some_rounds():
+    """Where early stopping has no switch of its own, the rounds to wait are none then."""
+    learner = GradientBoostingClassifier(n_estimators=3, n_iter_no_change=2, random_state=0)
+    fitted = fit_member(
+        FitJob(template=learner, seed=0, cpus=1, labels=np.arange(3)), Part(0, X[:17], np.arange(17) % 3, None)
+    )
+    assert cloudpickle.loads(fitted.estimator).n_estimators_ == 3
 
-    class Complains(GaussianNB):
+
+@pytest.mark.parametrize("base", [GaussianNB, object])
+def test_other_errors_of_few_rows_are_told(base):
+    """A learner that says the same and does not stop early keeps its word, also one that has no parameters."""
+
+    class Complains(base):
         def fit(self, X, y):  # noqa: ARG002 - scikit-learn's signature
             raise ValueError("rows should be equal to the number of classes")
 

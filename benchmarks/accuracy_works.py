@@ -68,11 +68,11 @@ def _svc_40k() -> Work:
     rungs += [Rung(name=f"clustered, route, k={k}", estimator=learner, settings=_routed(k)) for k in (16, 32, 48)]
     rungs += [
         Rung(
-            name=f"one model, {name}, {params[size]:,} features",
-            estimator=partial(_kernel, name, params),
+            name=f"one model, {name}, {n_features:,} features",
+            estimator=partial(_kernel, name, {size: n_features}),
             is_rival=True,
         )
-        for name, size, params in _APPROXIMATIONS
+        for name, size, n_features in _APPROXIMATIONS
     ]
     if find_spec("sklearnex") is not None:
         rungs.append(Rung(name="one model, scikit-learn-intelex", estimator=_accelerated_svc))
@@ -89,11 +89,11 @@ def _svc_40k() -> Work:
 
 
 _APPROXIMATIONS = [
-    ("nystroem", "nystroem__n_components", {"nystroem__n_components": 300}),
-    ("nystroem", "nystroem__n_components", {"nystroem__n_components": 2_000}),
-    ("random_features", "features__n_components", {"features__n_components": 1_000}),
+    ("nystroem", "nystroem__n_components", 300),
+    ("nystroem", "nystroem__n_components", 2_000),
+    ("random_features", "features__n_components", 1_000),
 ]
-"""Name of the learner and of the parameter that says how many features stand for the kernel, and its parameters."""
+"""The learner, its parameter that says how many features stand for the kernel, and how many."""
 
 
 def _kernel(name: str, params: dict[str, Any]) -> Any:

@@ -1,10 +1,11 @@
 """Toy estimators and stand-ins: top-level, so that workers can unpickle them by name."""
 
 import ctypes
+import math
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from sklearn.datasets import load_wine
 from sklearn.tree import DecisionTreeClassifier
 
 from fake_work import die_once
+from partwise.attempts import attempt
+from partwise.executors import InlineExecutor
 from partwise.pool import MemberPool
 from partwise.records import Member, MemberEvidence
 
@@ -297,3 +300,28 @@ def stop_after(n_trials):
             raise KeyboardInterrupt
 
     return observe
+
+
+@dataclass(frozen=True)
+class TakesAll:
+    """An executor that takes all tasks that it is given, and whose workers are ready in any order."""
+
+    slots: int = 3
+    seed: int = 0
+    cpus_per_task: int = 1
+    under_way: list[int] = field(default_factory=list)
+    """How many fits were under way, each time that more could begin."""
+
+    nodes = 1
+    overhead_seconds = math.inf
+    warm, lend = InlineExecutor.warm, InlineExecutor.lend
+
+    def run(self, work, shared, tasks, *, members=False):
+        order, waiting, under_way = np.random.default_rng(self.seed), iter(tasks), []
+        while True:
+            under_way += [(task, attempt(work, shared, task)) for task in waiting]
+            if members:
+                self.under_way.append(len(under_way))
+            if not under_way:
+                return
+            yield under_way.pop(order.integers(len(under_way)))[1]

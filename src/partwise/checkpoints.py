@@ -57,12 +57,13 @@ class Checkpoint:
         A folder or a URI; workers that see it write their members themselves.
     trust
         Whether members may be read that only pickle can hold: reading them runs the code that they bring.
+    owned
+        Whether one search alone keeps members there, so that it may delete those that it no longer wants.
     """
 
     place: str
     trust: bool = False
     owned: bool = False
-    """Whether nothing but one search keeps members there, so that it may delete them."""
 
     def opened(self, job: FitJob, cut: CutTable) -> "KeptMembers":
         """Return the members of these rows, this cut and these settings.

@@ -140,8 +140,8 @@ def write_whole(filesystem: fs.FileSystem, path: str, data: bytes) -> None:
             file.write(data)
     except OSError as error:
         raise UnwritableError(
-            f"{path!r} cannot be written ({len(data) / 1e6:,.1f} MB): {error.strerror or error}. Make room there, or "
-            "give another place; a run goes on with `partwise resume`."
+            f"{path!r} cannot be written ({len(data) / 1e6:,.1f} MB): {error.strerror or error}. Look whether "
+            "the place is there, has room and may be written to, or give another; a run goes on with `partwise resume`."
         ) from error
 
 

@@ -4,8 +4,9 @@ import pytest
 from sklearn.datasets import make_classification
 from sklearn.naive_bayes import GaussianNB
 
-from fakes import stop_after
-from partwise import Checkpoint, PartitionedSearchCV, Range
+from fake_learners import NotesFits
+from fakes import TakesAll, stop_after
+from partwise import Checkpoint, PartitionedClassifier, PartitionedSearchCV, Range
 
 X, Y = make_classification(n_samples=4_000, n_features=5, flip_y=0.2, random_state=0)
 RANGE = {"var_smoothing": Range(1e-9, 1e2, log=True)}
@@ -56,3 +57,25 @@ def test_members_stay_that_may_be_wanted(tmp_path, settings, n_rows):
     """All stay where several configurations may be kept, taken over, or asked once more."""
     search = _search(tmp_path, **settings).fit(X[:n_rows], Y[:n_rows])
     assert _n_configurations(tmp_path) == len(search.trials_)
+
+
+def test_members_of_others_stay(tmp_path):
+    """A place that a search was given may have members of a fit, whose parameters a losing trial had, too."""
+    shared = Checkpoint(str(tmp_path / "members"))
+    learner = GaussianNB(var_smoothing=1e2)
+    fit = PartitionedClassifier(learner, n_partitions=2, executor="inline", random_state=0, checkpoint=shared)
+    fit.fit(X, Y)
+    search = _search(tmp_path, checkpoint=shared).set_params(estimator=learner).fit(X, Y)
+    assert search.best_params_ != {"var_smoothing": 1e2}
+    assert all(member.recalled for member in fit.fit(X, Y).members_)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_of_equal_trials_the_one_that_wins_stays(tmp_path, seed):
+    """Whichever ended first: the members of the best one are not fitted again."""
+    settings = {"executor": TakesAll(seed=seed), "space": {"C": Range(1.0, 1.0001)}, "reduction_factor": 1}
+    search = _search(tmp_path, **settings).set_params(estimator=NotesFits(str(tmp_path / "fits"))).fit(X, Y)
+    assert len({trial.score for trial in search.trials_}) == 1
+    assert search.best_index_ == 0
+    assert len((tmp_path / "fits").read_text().splitlines()) == 6 * 2
+    assert _n_configurations(tmp_path) == 1

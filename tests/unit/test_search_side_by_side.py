@@ -1,44 +1,14 @@
 """Trials that run at the same time: when one begins, and what they have in common."""
 
-import math
-from dataclasses import dataclass, field
-
-import numpy as np
 import pytest
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
 
 from fake_learners import NotesFits
+from fakes import TakesAll
 from partwise import PartitionedSearchCV, Range
-from partwise.attempts import attempt
-from partwise.executors import InlineExecutor
 
 X, Y = make_classification(n_samples=300, n_features=5, flip_y=0.1, random_state=0)
-
-
-@dataclass(frozen=True)
-class TakesAll:
-    """An executor that takes all tasks that it is given, and whose workers are ready in any order."""
-
-    slots: int = 3
-    seed: int = 0
-    cpus_per_task: int = 1
-    under_way: list[int] = field(default_factory=list)
-    """How many fits were under way, each time that more could begin."""
-
-    nodes = 1
-    overhead_seconds = math.inf
-    warm, lend = InlineExecutor.warm, InlineExecutor.lend
-
-    def run(self, work, shared, tasks, *, members=False):
-        order, waiting, under_way = np.random.default_rng(self.seed), iter(tasks), []
-        while True:
-            under_way += [(task, attempt(work, shared, task)) for task in waiting]
-            if members:
-                self.under_way.append(len(under_way))
-            if not under_way:
-                return
-            yield under_way.pop(order.integers(len(under_way)))[1]
 
 
 def _search(learner, space, executor, **settings):

@@ -16,14 +16,16 @@ class Leftovers:
 
     Parameters
     ----------
+    owned
+        Whether the search alone keeps members where its own are.
     asked_again
         Whether the members of all judged trials are asked once more in the end.
     """
 
-    def __init__(self, plan: SearchPlan, *, asked_again: bool, maximize: bool) -> None:
-        self._applies = plan.keep == 1 and not asked_again and plan.space.is_endless
+    def __init__(self, plan: SearchPlan, *, owned: bool, asked_again: bool, maximize: bool) -> None:
+        self._applies = owned and not asked_again and plan.keep == 1 and plan.space.is_endless
         self._sign = 1.0 if maximize else -1.0
-        self._best: tuple[int, float] = (0, 0.0)
+        self._best: tuple[float, ...] = ()
         self._kept: KeptMembers | None = None
 
     def after(self, trial: SearchTrial, kept: KeptMembers | None, in_use: Collection[str]) -> None:
@@ -39,8 +41,9 @@ class Leftovers:
         if not self._applies or trial.state == "stopped":
             return
         useless = kept
-        reached = (trial.n_partitions, self._sign * (trial.score or 0.0)) if trial.is_judged else (0, 0.0)
-        if reached > self._best and trial.is_judged:
+        # Among equals the one begun first is best, whichever ended first.
+        reached = (trial.n_partitions, self._sign * (trial.score or 0.0), -trial.number) if trial.is_judged else ()
+        if reached > self._best:
             useless, self._best, self._kept = self._kept, reached, kept
         wanted = {*in_use} if self._kept is None else {*in_use, self._kept.key}
         if useless is not None and useless.key not in wanted:

@@ -91,8 +91,12 @@ class Search:
         self._n_units = 0
         self._lent: dict[int, Callable[[], Any]] = {}
         self._readable = self.checkpoint.trust
-        asked_again, maximize = self.unused is None or not self.checkpoint.owned, self.judge.metric.greater_is_better
-        self._leftovers = Leftovers(self.plan, asked_again=asked_again, maximize=maximize)
+        self._leftovers = Leftovers(
+            self.plan,
+            owned=self.checkpoint.owned,
+            asked_again=self.unused is None,
+            maximize=self.judge.metric.greater_is_better,
+        )
         self._ends: float | None = None
 
     def run(self) -> list[SearchTrial]:
